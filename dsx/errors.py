@@ -72,13 +72,13 @@ class Unsupported:
     A function that checks for one returns `Unsupported | None`; None means that it is possible.
 
     Args:
-        reason: What prevents it, in one line.
+        reason: Cause, in one line.
     """
 
     reason: str
 
     def __post_init__(self) -> None:
-        """Refuse a reason that says nothing."""
+        """Check that the reason is not empty."""
         if not self.reason.strip():
             raise ValueError("an Unsupported needs a reason")
 

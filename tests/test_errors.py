@@ -1,4 +1,4 @@
-"""Errors are one line, with a near match and an exit code."""
+"""Errors: one line, the nearest match and the exit code."""
 
 import pytest
 from hypothesis import given
@@ -72,13 +72,13 @@ def test_a_message_is_one_printable_line(text: str) -> None:
     assert quoted(text).isprintable() and len(quoted(text)) <= 65
 
 
-def test_of_a_long_message_the_beginning_and_the_end_are_kept() -> None:
+def test_a_long_message_is_shortened_in_the_middle() -> None:
     line = message_line(f"first {'x ' * 1000}last")
     assert (line[:6], line[-4:], len(line)) == ("first ", "last", 299)
     assert " ... " in line
 
 
-def test_of_many_allowed_names_the_first_and_the_nearest_are_listed() -> None:
+def test_the_first_and_the_nearest_of_many_allowed_names_are_listed() -> None:
     line = unknown("study", "n98x", [f"n{number}" for number in range(99)])
     assert line.endswith("n23, n24, n25, n26 and 79 more). Did you mean 'n98'?")
 
@@ -91,7 +91,7 @@ def test_of_many_allowed_names_the_first_and_the_nearest_are_listed() -> None:
         ("\u202e\u2066\u2028\ud800", r"\u202e\u2066\u2028\ud800"),
     ],
 )
-def test_what_is_printed_is_one_line_that_commands_nothing(text: str, shown: str) -> None:
+def test_printed_messages_are_one_line_without_control_characters(text: str, shown: str) -> None:
     assert printable(text) == shown and shown.isprintable()
 
 

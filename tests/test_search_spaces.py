@@ -7,7 +7,7 @@ import pytest
 
 from dsx import search
 from dsx.report.space.space import print_space
-from dsx.search.plan import find_metrics, unmet
+from dsx.search.plan import find_metrics, unmet_constraints
 from dsx.space import SearchSpace, load_space, shipped_spaces
 from dsx.space.space import build_space
 from tests.data.writers import write_cifar
@@ -34,7 +34,7 @@ def test_a_space_is_shown_without_its_data(
     space = load_space(name)
     assert space.size > 10
     assert "accuracy" in find_metrics(space)
-    assert unmet(space) == {}
+    assert unmet_constraints(space) == {}
     print_space(space, {}, "table")
     out = capsys.readouterr().out
     assert out.startswith(f"{name}: {space.file.model} on {space.file.data}, ")

@@ -81,7 +81,7 @@ def contested_pairs(costs: Costs) -> list[tuple[int, int]]:
 
     Returns:
         Pairs of row numbers (contested design, design that could dominate it), each pair once, in
-        order. The first design is not dominated for certain; the second is not either, or only
+        order. The first design is not certainly dominated; the second is not, or only
         because of flagged values.
     """
     pairs: dict[tuple[int, int], None] = {}
@@ -123,9 +123,9 @@ def _unbounded(costs: Costs) -> Costs:
 
 
 def _possible(costs: Costs) -> NDArray[np.intp]:
-    """Find the designs that no other design dominates for certain.
+    """Find the designs that no other design certainly dominates.
 
-    B dominates A for certain if the highest costs of B dominate the lowest costs of A. It suffices
+    B certainly dominates A if the highest costs of B dominate the lowest costs of A. It suffices
     to compare with the front of the highest costs: if a point dominates the lowest costs of A, so
     does a point of that front, which is not worse. The highest costs of A never dominate its own
     lowest costs. For designs with a cost in common the condition is weaker, so they are compared
@@ -149,7 +149,7 @@ def _could_dominate(
     """Compare possible designs: (rows), (others), (rows, others) true if the other could dominate.
 
     B could dominate A if the lowest costs of B dominate the highest costs of A. Only possible
-    designs need to be considered: if B is dominated for certain, then by a possible design C
+    designs need to be considered: if B is certainly dominated, then by a possible design C
     (dominance is transitive and has no cycles). The lowest costs of C do not exceed its highest
     costs, which dominate the lowest costs of B, which dominate the highest costs of A; so C could
     dominate A. C is not A: otherwise the highest costs of A would dominate the lowest costs of B,

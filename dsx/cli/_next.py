@@ -74,11 +74,11 @@ class NextCommands:
             flagged: Number of flagged latencies that affect the front.
         """
         from dsx.report.front import print_message
-        from dsx.report.text import marked_note
+        from dsx.report.text import flagged_note
 
         if flagged:
             command = self.command("refine", "--for", "2m", *self.own)
-            print_message(f"{marked_note(flagged)}; to measure again: {command}")
+            print_message(f"{flagged_note(flagged)}; to measure again: {command}")
 
     def print_outcomes(self, found: "Front") -> None:
         """Print why candidates failed or violate a constraint, and the command that lists failures.

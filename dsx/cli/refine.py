@@ -45,7 +45,7 @@ def refine(
     """Repeat the measurements on which front membership depends, and show the new front."""
     limit = seconds("--for", time)
     patience = seconds("--storage-timeout", storage_timeout)
-    from dsx.report.front import print_front, print_message, said
+    from dsx.report.front import print_front, print_message, refinement_notes
     from dsx.report.text import working
     from dsx.search import refine_study
 
@@ -59,7 +59,7 @@ def refine(
             space=permitted_space(space, trust),
             trust=trust,
         )
-    print_message(*said(refined))
+    print_message(*refinement_notes(refined))
     chosen = chosen_format(format, json)
     commands = NextCommands(refined.front.study, storage)
     print_front(refined.front, chosen, hints=commands.hints(refined.front), plotted=True)

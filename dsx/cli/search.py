@@ -89,7 +89,7 @@ def search(
     # Code outside dsx runs only if the command permits it again.
     own = ["--space", space] if loaded.imports else []
     commands = NextCommands(found.study, storage, own, mix_devices)
-    _show(found, progress.marked, commands, chosen_format(format, json))
+    _show(found, progress.flagged, commands, chosen_format(format, json))
 
 
 def _show(found: "Front", flagged: int, commands: NextCommands, chosen: Format) -> None:
@@ -131,13 +131,13 @@ def _writing_notes(space: "SearchSpace") -> tuple[str, ...]:
 def _print_notes(space: "SearchSpace", notes: tuple[str, ...]) -> None:
     from dsx.measure.machine import crowded
     from dsx.report.front import print_message
-    from dsx.report.space import left_out_note, untraced_note
+    from dsx.report.space import unsupported_note, untraced_note
 
     if space.analysis.untraced is not None:
         print_message(untraced_note(space.analysis.untraced))
     for note in notes:
         print_message(f"note: {note}")
-    if omitted := left_out_note(space):
+    if omitted := unsupported_note(space):
         print_message(omitted)
     if problem := crowded(space.file.measure.threads):
         print_message(problem)

@@ -77,7 +77,7 @@ def _show_space(name: str, file: Path | None, format: Format) -> None:
     from dsx.report.front import print_message
     from dsx.report.space import print_space
     from dsx.report.text import working
-    from dsx.search import find_metrics, unmet
+    from dsx.search import find_metrics, unmet_constraints
     from dsx.space import load_space
     from dsx.space.probe import probe
 
@@ -87,7 +87,7 @@ def _show_space(name: str, file: Path | None, format: Format) -> None:
     with working("reading the space"), redirect_stdout(sys.stderr):
         loaded = load_space(name)
         find_metrics(loaded)
-        problems = unmet(loaded)
+        problems = unmet_constraints(loaded)
         notes = (*loaded.notes, *probe(loaded), *space_notes(loaded))
         notes += writing_notes(loaded.network(fresh=True), loaded.data.image_shape)
     if file is not None:

@@ -48,7 +48,12 @@ CHUNK = 1024
 
 
 def cached_digests(
-    root: Path, given: Sequence[F], compute: Callable[[F], list[str]], workers: int, of: str = ""
+    root: Path,
+    given: Sequence[F],
+    compute: Callable[[F], list[str]],
+    workers: int,
+    of: str = "",
+    chunk: int = CHUNK,
 ) -> list[list[str]]:
     """Return the digests of files, computing only those of new and changed files.
 
@@ -58,6 +63,7 @@ def cached_digests(
         compute: Function that returns the digests of one file.
         workers: Number of threads that compute digests.
         of: Name of the digested part, if one file may have several kinds of digests.
+        chunk: Number of files that are submitted to the threads at a time.
 
     Returns:
         The digests of each file.
@@ -70,7 +76,7 @@ def cached_digests(
     new = [file for file in given if not _is_cached(cached, file)]
     if new:
         try:
-            _compute(new, compute, workers, cached)
+            _compute(new, compute, workers, cached, chunk)
         finally:
             # Also after an error or an interruption, so that completed work is not lost.
             _write(cache, cached)
@@ -78,17 +84,21 @@ def cached_digests(
 
 
 def _compute(
-    new: Sequence[F], compute: Callable[[F], list[str]], workers: int, cached: _Content
+    new: Sequence[F],
+    compute: Callable[[F], list[str]],
+    workers: int,
+    cached: _Content,
+    chunk: int,
 ) -> None:
     """Compute the digests of files, and add those of each completed file to the cache."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="dsx-digest")
     try:
         with activity(Kind.COMPARING_IMAGES, sum(file.images for file in new), "image") as step:
             # In chunks, since a future takes more memory than the digest of an image.
-            for first in range(0, len(new), CHUNK):
-                chunk = new[first : first + CHUNK]
-                computed = pool.map(_guarded(compute), chunk)
-                for file, digests in zip(chunk, computed, strict=True):
+            for first in range(0, len(new), chunk):
+                batch = new[first : first + chunk]
+                computed = pool.map(_guarded(compute), batch)
+                for file, digests in zip(batch, computed, strict=True):
                     cached[_key(file)] = (file.size, file.modified, digests)
                     step.advance(step.done + file.images)
     finally:

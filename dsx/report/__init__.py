@@ -1,4 +1,4 @@
-"""What people see of a study: tables, plots and rows of its front, which is only read here."""
+"""Reports for users: tables, plots, HTML pages, JSON and CSV of studies, designs and spaces."""
 
 from dsx.report.plots import check_plot, plot, plot_proxies
 

@@ -1,4 +1,4 @@
-"""Pictures (png, svg) and interactive pages (html), chosen by the file's suffix."""
+"""Figures (png, svg) and interactive pages (html), selected by the suffix of the file."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,14 +13,14 @@ SUFFIXES = ".png", ".svg", ".html"
 
 
 def check_plot(path: str | Path) -> None:
-    """Check that a plot can be written, before work is done for it.
+    """Check that a plot can be written, before time is spent on it.
 
     Args:
-        path: The file.
+        path: Path of the file.
 
     Raises:
-        DsxError: If the suffix is not known, the folder cannot be written, or a file is there that
-            dsx did not write or that was changed since.
+        DsxError: If the suffix is unknown, the folder cannot be written, or the file exists and
+            was not written by dsx or was changed since.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -31,54 +31,54 @@ def check_plot(path: str | Path) -> None:
 
 
 def plot(front: Front, path: str | Path, *, x: str | None = None, y: str | None = None) -> None:
-    """Draw a front into a file.
+    """Plot a front into a file.
 
     Args:
-        front: What to draw.
-        path: Where to; `.png`, `.svg` (for papers: the same bytes for the same front) or `.html`
-            (one file that needs no network).
-        x: A metric or `trial`; None for the first minimised objective.
-        y: A metric or `trial`; None for the first maximised objective, or else the next one.
+        front: Front of a study.
+        path: Path of the file: `.png`, `.svg` (reproducible to the byte) or `.html` (one file that
+            works offline).
+        x: Metric on the horizontal axis, or `trial`; None for the first minimised objective.
+        y: Metric on the vertical axis, or `trial`; None for the first maximised objective, or else
+            the next one.
 
     Raises:
-        DsxError: If the suffix or a metric is not known, or the file cannot be written or must not
-            be replaced.
+        DsxError: If the suffix or a metric is unknown, or the file cannot be written or replaced.
     """
-    across, up = axes(front, x, y)
+    x_metric, y_metric = axes(front, x, y)
     renderers: dict[str, Callable[[], bytes]] = {
-        ".png": lambda: _picture(front, across, up, "png"),
-        ".svg": lambda: _picture(front, across, up, "svg"),
-        ".html": lambda: _page(front, across, up),
+        ".png": lambda: _figure(front, x_metric, y_metric, "png"),
+        ".svg": lambda: _figure(front, x_metric, y_metric, "svg"),
+        ".html": lambda: _page(front, x_metric, y_metric),
     }
     _write(Path(path), renderers)
 
 
 def svg(front: Front) -> bytes:
-    """Draw a front over its first objectives, as `plot` does.
+    """Plot a front over its default axes.
 
     Args:
-        front: The front.
+        front: Front of a study.
 
     Returns:
         The content of an SVG file.
     """
-    across, up = axes(front, None, None)
-    return signed(_picture(front, across, up, "svg"))
+    x_metric, y_metric = axes(front, None, None)
+    return signed(_figure(front, x_metric, y_metric, "svg"))
 
 
 def plot_proxies(report: ProxyReport, path: str | Path) -> None:
-    """Draw what the counted numbers of a study are worth into a file.
+    """Plot the measured metrics of a study over their proxies into a file.
 
     Args:
-        report: What to draw.
-        path: Where to; the same suffixes as for a front.
+        report: Rank correlations of the study.
+        path: Path of the file, with the suffixes of `plot`.
 
     Raises:
-        DsxError: If the suffix is not known, or the file cannot be written or must not be replaced.
+        DsxError: If the suffix is unknown, or the file cannot be written or replaced.
     """
     renderers: dict[str, Callable[[], bytes]] = {
-        ".png": lambda: _proxy_picture(report, "png"),
-        ".svg": lambda: _proxy_picture(report, "svg"),
+        ".png": lambda: _proxy_figure(report, "png"),
+        ".svg": lambda: _proxy_figure(report, "svg"),
         ".html": lambda: _proxy_page(report),
     }
     _write(Path(path), renderers)
@@ -91,8 +91,8 @@ def _write(path: Path, renderers: Mapping[str, Callable[[], bytes]]) -> None:
         write_own(path, content, is_signed_file)
 
 
-def _picture(front: Front, x: str, y: str, suffix: str) -> bytes:
-    # Matplotlib takes 0.7 s to import, which a table should not wait for.
+def _figure(front: Front, x: str, y: str, suffix: str) -> bytes:
+    # Imported here, because importing Matplotlib takes 0.7 s.
     from dsx.report.front.figure import figure, render
 
     return render(figure(front, x, y), suffix)
@@ -104,7 +104,7 @@ def _page(front: Front, x: str, y: str) -> bytes:
     return page(front, x, y).encode()
 
 
-def _proxy_picture(report: ProxyReport, suffix: str) -> bytes:
+def _proxy_figure(report: ProxyReport, suffix: str) -> bytes:
     from dsx.report.front.figure import render
     from dsx.report.proxies.figure import proxy_figure
 

@@ -1,9 +1,9 @@
-"""The search: sampling designs, evaluating them, resuming and refining studies."""
+"""The search: sampling and evaluation of designs, and refinement of studies."""
 
 from dsx.search.doctor import examine
 from dsx.search.evaluator import read_metric
 from dsx.search.loop import Progress, search
-from dsx.search.plan import find_metrics, unmet
+from dsx.search.plan import find_metrics, unmet_constraints
 from dsx.search.refine import Refinement, refine_study
 
 __all__ = [
@@ -14,5 +14,5 @@ __all__ = [
     "read_metric",
     "refine_study",
     "search",
-    "unmet",
+    "unmet_constraints",
 ]

@@ -1,4 +1,4 @@
-"""Doctor: what this machine and this database offer a study."""
+"""Examination of this machine and of a database for `dsx doctor`."""
 
 import importlib.util
 import shutil
@@ -23,25 +23,26 @@ from dsx.store.measurements import Agreement, MachineReferenceTimes, load_agreem
 from dsx.store.studies import list_studies
 
 OPTIONAL = {
-    "torchvision": "its networks as models",
-    "optuna_dashboard": "Optuna's own pages of a study",
-    "psycopg": "PostgreSQL as the database",
-    "onnxruntime": "a backend, with onnx and onnxscript",
-    "onnx": "for onnxruntime",
-    "onnxscript": "for onnxruntime",
-    "openvino": "a backend",
+    "torchvision": "networks of torchvision as models",
+    "optuna_dashboard": "dashboard of Optuna",
+    "psycopg": "PostgreSQL databases",
+    "onnxruntime": "backend, requires onnx and onnxscript",
+    "onnx": "required by onnxruntime",
+    "onnxscript": "required by onnxruntime",
+    "openvino": "backend",
     "pynvml": "power limit, throttling and energy of NVIDIA GPUs",
 }
+"""Optional packages and their use."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Examined:
-    """What was found.
+class Examination:
+    """The result of an examination.
 
     Args:
-        findings: In words, by subject.
-        device: This machine.
-        quiet: How quiet it is.
+        findings: Subject to a description of what was found.
+        device: This device.
+        quiet: Result of the noise check.
         repeated: Result of the A/A check over the database; None without a database.
     """
 
@@ -51,48 +52,48 @@ class Examined:
     repeated: Agreement | None
 
 
-def examine(storage: str, calibrate: bool = False) -> Examined:
-    """Look at the machine; takes a few seconds, since its quietness is measured.
+def examine(storage: str, calibrate: bool = False) -> Examination:
+    """Examine this machine and a database, which takes a few seconds.
 
     Args:
-        storage: The database that would be used.
-        calibrate: Whether the sentinel's references are taken anew; databases keep those that they
-            have.
+        storage: SQLAlchemy URL of the database.
+        calibrate: Whether to re-calibrate the reference workload of this machine; reference times
+            in databases are kept.
 
     Returns:
-        What was found.
+        The findings.
     """
     device = this_device()
     reference_times = MachineReferenceTimes(device.fingerprint)
     forgotten = reference_times.reset() if calibrate else {}
-    # A search that runs may add its own to those of the machine meanwhile.
-    taken: dict[str, float] = {}
-    found = check_noise(taken if calibrate else reference_times)
-    reference_times.update(taken)
+    # A search that runs may add reference times of its own in the meantime.
+    measured: dict[str, float] = {}
+    found = check_noise(measured if calibrate else reference_times)
+    reference_times.update(measured)
     database, repeated = _database(storage, device)
     findings = {
-        **_offers(device),
-        **(_calibrated(forgotten, taken) if calibrate else {}),
-        **_quietness(found, device),
+        **_hardware(device),
+        **(_calibrated(forgotten, measured) if calibrate else {}),
+        **_noise(found, device),
         "fingerprint": device.fingerprint,
         **_software(),
         "database": database,
         "A/A check": "no readings" if repeated is None else repeated.words,
     }
-    return Examined(findings=findings, device=device, quiet=found, repeated=repeated)
+    return Examination(findings=findings, device=device, quiet=found, repeated=repeated)
 
 
-def _offers(device: Device) -> dict[str, str]:
+def _hardware(device: Device) -> dict[str, str]:
     return {
         "dsx": dsx.__version__,
         "processor": device.processor,
         "cores": _cores(device),
-        "power settings": device.power or "not told by this system",
+        "power settings": device.power or "not reported by this system",
         "memory": f"{device.memory_gib} GiB",
         "system": device.system,
         "python": device.python,
         "torch": f"{device.torch} ({device.torch_build})",
-        "torch threads": f"{torch.get_num_threads()} (a search uses as many as its space says)",
+        "torch threads": f"{torch.get_num_threads()} (a search uses the number in its space)",
         "gpu": device.gpu or "none",
         "energy": _energy(),
         "throttling": _throttling(),
@@ -103,7 +104,7 @@ def _software() -> dict[str, str]:
     return {
         "compiler": shutil.which("cc")
         or shutil.which("gcc")
-        or "none (only the backend compile needs one)",
+        or "none (required only by the backend compile)",
         **{package: _package(package, use) for package, use in OPTIONAL.items()},
         "spaces": ", ".join(shipped_spaces()),
     }
@@ -112,7 +113,7 @@ def _software() -> dict[str, str]:
 def _cores(device: Device) -> str:
     if device.cpu_quota is None:
         return str(device.cores)
-    return f"{device.cores} (CPU time of {device.cpu_quota:g}: a limit of this container)"
+    return f"{device.cores} (the container limits the CPU time to {device.cpu_quota:g} cores)"
 
 
 def _energy() -> str:
@@ -124,29 +125,31 @@ def _energy() -> str:
 
 
 def _throttling() -> str:
-    told = {"processor": throttle_events() is not None, "GPU": unsupported_nvml() is None}
-    there = " and ".join(of for of, known in told.items() if known)
-    return f"noticed on the {there}" if there else "not told by this system"
+    reported = {"processor": throttle_events() is not None, "GPU": unsupported_nvml() is None}
+    devices = " and ".join(name for name, known in reported.items() if known)
+    return f"detected on the {devices}" if devices else "not reported by this system"
 
 
 def _calibrated(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, str]:
-    """Say what became of the references; those of networks are taken when they are needed."""
+    """Describe the new reference time; those for other situations are measured when needed."""
     ((alone, milliseconds),) = now.items()
-    was = f"{before[alone]:.3f} ms before" if alone in before else "there was none"
+    previous = f"previously {before[alone]:.3f} ms" if alone in before else "previously none"
     others = len(before.keys() - {alone})
-    beside = f"; {others} beside networks will be, with the next timing of each" * bool(others)
-    return {"reference": f"taken anew: {milliseconds:.3f} ms ({was}){beside}"}
+    later = f"; {others} more will be measured with the next timing of each" * bool(others)
+    return {"reference time": f"re-calibrated: {milliseconds:.3f} ms ({previous}){later}"}
 
 
-def _quietness(found: NoiseCheck, device: Device) -> dict[str, str]:
+def _noise(found: NoiseCheck, device: Device) -> dict[str, str]:
     others = found.load.machine.others
-    told = "unknown" if others is None else f"{others:g} cores"
+    cores = "unknown" if others is None else f"{others:g} cores"
     return {
-        "quiet": "yes" if found.is_stable else "no: latencies taken now will be marked, or wide",
-        "others": f"{told} at work for other processes",
-        "reference_workload": f"{found.reference_ms:.3f} ms, {found.drift:.2f} of its reference; spread "
-        f"{found.block_spread:.1%} from block to block, {found.reading_spread:.1%} from reading "
-        "to reading (10th to 90th percentile)",
+        "idle": "yes"
+        if found.is_stable
+        else "no: latencies measured now will be flagged as noisy or unconverged",
+        "other processes": f"use {cores}" if others is not None else cores,
+        "reference workload": f"{found.reference_ms:.3f} ms, drift {found.drift:.2f}; spread "
+        f"{found.block_spread:.1%} between blocks, {found.reading_spread:.1%} between readings "
+        "(10th to 90th percentile)",
         "advice": "; ".join(found.advice(device)) or "none",
     }
 
@@ -162,5 +165,5 @@ def _database(storage: str, device: Device) -> tuple[str, Agreement | None]:
         engine = open_database(storage, create=False)
     except StorageError as error:
         return str(error), None
-    words = f"{url}, {len(list_studies(engine))} studies"
-    return words, load_agreement(engine, device.fingerprint)
+    description = f"{url}, {len(list_studies(engine))} studies"
+    return description, load_agreement(engine, device.fingerprint)

@@ -1,4 +1,4 @@
-"""Evaluate one design: each metric in turn, cheap before dear, looked up before it is measured."""
+"""Evaluation of one design: metrics in the order of their stages, looked up or measured."""
 
 import logging
 import math
@@ -16,7 +16,7 @@ from dsx.measure import Candidate, Measurement, Metric, Provenance
 from dsx.measure.metrics import Stage
 from dsx.search.candidates import Candidates
 from dsx.search.failures import failing_as_trial, in_one_line, traceback_of
-from dsx.search.lookup import Recall
+from dsx.search.lookup import Lookup
 from dsx.search.plan import Plan
 from dsx.space import Design
 from dsx.store.studies import Outcome, Study
@@ -25,7 +25,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Evaluator:
-    """Measures the designs of a study.
+    """Evaluates the designs of a study.
 
     Args:
         plan: Metrics to measure.
@@ -36,25 +36,26 @@ class Evaluator:
     def __init__(self, plan: Plan, study: Study, on_status: OnStatus) -> None:
         self.plan = plan
         self.study = study
-        self.recall = Recall(measurements=study.measurements, plan=plan)
+        self.lookup = Lookup(measurements=study.measurements, plan=plan)
         self.weights = study.weights
         self.on_status = on_status
         self.candidates = Candidates.of_study(study, on_status)
         self.baseline: dict[str, float] = {}
 
     def evaluate(self, design: Design) -> Outcome:
-        """Take a design through its metrics until the end, or until it breaks a constraint.
+        """Evaluate a design until all metrics are measured or a constraint is violated.
 
         Args:
-            design: The baseline first; it is measured to the end whatever the constraints say.
+            design: The design. The baseline must be evaluated first; all of its metrics are
+                measured even if it violates a constraint.
 
         Returns:
-            What became of it; whatever was measured is in the database by then.
+            The outcome. All measurements are stored.
         """
         try:
             return self._evaluate(design)
         except CheckpointError as error:
-            # It is not needed: the training can start again.
+            # The checkpoint is not needed, because the training can start again.
             _LOG.warning("%s %s; the training starts again", error.path, error.problem)
             self.weights.renew_checkpoint(design.id)
             return self._evaluate(design)
@@ -70,7 +71,7 @@ class Evaluator:
             outcome.reason = printable(in_one_line(error))
             outcome.traceback = traceback_of(error)
             _LOG.info("design %s failed: %s", design.id, outcome.reason, exc_info=error)
-        # Where it was interrupted instead, it is gone on with from there.
+        # If the evaluation is interrupted instead, the training resumes from the checkpoint.
         self.weights.drop_checkpoint(design.id)
         return outcome
 
@@ -80,43 +81,43 @@ class Evaluator:
         candidate = self.candidates.build(self.plan.space, design, checkpoint)
         is_baseline = not design.changed
         stages = self.plan.stages(design)
-        if design.learned and not self._worthwhile(candidate, outcome):
+        if design.learned and not self._expected_to_fit(candidate, outcome):
             return
-        anew = design.learned and self._anew(candidate)
+        repeat = design.learned and self._must_repeat(candidate)
         for stage, names in stages:
             for name in names:
-                outcome.values[name] = self._reading(candidate, name, anew).value
+                outcome.values[name] = self._reading(candidate, name, repeat).value
             if is_baseline:
                 self.baseline = outcome.values
-            broken = self._broken(outcome, outcome.values)
-            if broken and not is_baseline and stage != stages[-1][0]:
+            violated = self._check(outcome, outcome.values)
+            if violated and not is_baseline and stage != stages[-1][0]:
                 outcome.state = TrialState.REJECTED
-                outcome.reason = f"breaks the constraint on {broken}"
+                outcome.reason = f"violates the constraint on {violated}"
                 break
 
-    def _worthwhile(self, candidate: Candidate, outcome: Outcome) -> bool:
-        """Say whether a design with learned shapes is worth its training, as far as can be seen."""
+    def _expected_to_fit(self, candidate: Candidate, outcome: Outcome) -> bool:
+        """Check whether a design with learned shapes is expected to meet the constraints."""
         expected = self.plan.expected(self.plan.space.cost(candidate.design))
-        broken = self._broken(outcome, expected)
-        if broken:
+        violated = self._check(outcome, expected)
+        if violated:
             outcome.state = TrialState.REJECTED
-            outcome.reason = f"is expected to break the constraint on {broken}"
-        return not broken
+            outcome.reason = f"is expected to violate the constraint on {violated}"
+        return not violated
 
-    def _anew(self, candidate: Candidate) -> bool:
-        """Take up learned shapes; say whether their numbers are to be taken anew, all of them.
+    def _must_repeat(self, candidate: Candidate) -> bool:
+        """Restore learned shapes; return whether all metrics must be measured again.
 
-        Numbers of one design must not come from the shapes of several trainings.
+        All values of a design must be those of the same learned shapes.
         """
         design = candidate.design
-        known = {name: self.recall.find(name, design) for name in self.plan.metrics}
+        known = {name: self.lookup.find(name, design) for name in self.plan.metrics}
         weights = self.weights.load(design.id)
         if weights is None:
             return None in known.values()
         try:
             candidate.restore(weights)
         except WorkFailed:
-            # Of a network that has changed since.
+            # The weights are of an earlier version of the network.
             return True
         counts = self.plan.expected(candidate.cost)
         return any(
@@ -124,35 +125,35 @@ class Evaluator:
             for name, reading in known.items()
         )
 
-    def _broken(self, outcome: Outcome, values: Mapping[str, float]) -> str:
-        """Note by how much each constraint is broken, and name those that are."""
+    def _check(self, outcome: Outcome, values: Mapping[str, float]) -> str:
+        """Store the violations of the constraints; return the names of the violated constraints."""
         outcome.violations = self.plan.violations(values, self.baseline)
         return ", ".join(outcome.violated)
 
-    def _reading(self, candidate: Candidate, name: str, anew: bool) -> Measurement:
+    def _reading(self, candidate: Candidate, name: str, repeat: bool) -> Measurement:
         design, metric = candidate.design, self.plan.metrics[name]
-        known = None if anew else self.recall.find(name, design)
-        if known is None and self.recall.timed(name):
+        known = None if repeat else self.lookup.find(name, design)
+        if known is None and self.lookup.timed(name):
             self.on_status(Event(kind=Kind.DEPLOYING, design=design.id))
-            known = share_reading(self.recall, name, candidate)
+            known = share_reading(self.lookup, name, candidate)
         if known is not None:
             if metric.stage == "trained":
                 self.weights.adopt(design.id)
             return known
-        self.on_status(Event(kind=KINDS[metric.stage], design=design.id))
+        self.on_status(Event(kind=_KINDS[metric.stage], design=design.id))
         reading = read_metric(name, metric, candidate)
         if metric.stage == "trained":
-            # First the weights: a number without its weights could not be exported.
+            # Weights first, because a value without its weights could not be exported.
             self.weights.save(design.id, candidate.trained())
-        self.recall.add(name, candidate, reading)
+        self.lookup.add(name, candidate, reading)
         return reading
 
 
-def share_reading(recall: Recall, name: str, candidate: Candidate) -> Measurement | None:
+def share_reading(lookup: Lookup, name: str, candidate: Candidate) -> Measurement | None:
     """Deploy a candidate and look up a timed metric of its deployed network.
 
     Args:
-        recall: The readings.
+        lookup: Lookup of stored measurements.
         name: Name of the metric.
         candidate: The candidate.
 
@@ -160,25 +161,25 @@ def share_reading(recall: Recall, name: str, candidate: Candidate) -> Measuremen
         The newest reading of the same deployed network, if there is one.
 
     Raises:
-        TrialFailed: If anything goes wrong with code that is not dsx's.
+        TrialFailed: If the network or code of the user fails.
     """
     with failing_as_trial(candidate.space):
-        return recall.share(name, candidate)
+        return lookup.share(name, candidate)
 
 
 def read_metric(name: str, metric: Metric, candidate: Candidate) -> Measurement:
     """Measure one metric of a candidate.
 
     Args:
-        name: Of the metric.
+        name: Name of the metric.
         metric: The metric.
         candidate: The candidate.
 
     Returns:
-        A reading that is a number.
+        The reading.
 
     Raises:
-        TrialFailed: If it is none, or anything goes wrong with code that is not dsx's.
+        TrialFailed: If the reading is not a finite measurement, or code of the user fails.
     """
     with failing_as_trial(candidate.space):
         reading = metric.read(candidate)
@@ -248,7 +249,7 @@ def check_reading(name: str, reading: object) -> None:
         raise TrialFailed(f"{name}: {error}") from error
 
 
-KINDS: Mapping[Stage, Kind] = {
+_KINDS: Mapping[Stage, Kind] = {
     "static": Kind.COUNTING,
     "timed": Kind.TIMING,
     "projected": Kind.CLASSIFYING,

@@ -72,7 +72,7 @@ def in_one_line(error: BaseException) -> str:
         error: The error.
 
     Returns:
-        Its message, with its type unless the message says enough.
+        The message, preceded by the type of the error unless the message alone is sufficient.
     """
     if problem := out_of_memory(error):
         return problem
@@ -94,6 +94,6 @@ def traceback_of(error: BaseException, longest: int = LONGEST_TRACEBACK) -> str:
     """
     origin = error.__cause__ if isinstance(error, TrialFailed) else None
     lines = "".join(traceback.format_exception(origin or error))
-    # A database stores neither half a surrogate pair nor, in PostgreSQL, a NUL.
+    # Databases cannot store lone surrogates, and PostgreSQL cannot store NUL.
     text = lines.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
     return text if len(text) <= longest else f"...\n{text[-longest:]}"

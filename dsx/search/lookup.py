@@ -1,7 +1,7 @@
-"""Recall: numbers of designs, looked up and stored under what they are numbers of.
+"""Lookup of stored measurements by the subject that was measured.
 
-A timed metric is measured on the deployed network, which several designs may share. Which network a
-design runs as is determined by deploying it once, and is then stored in the database.
+The subject of a timed metric is the deployed network, which several designs may share. The deployed
+network of a design is determined by deploying it once, and is then stored in the database.
 """
 
 from dataclasses import dataclass
@@ -14,30 +14,35 @@ from dsx.store.measurements import Deployment, MeasurementStore
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recall:
-    """Readings of the designs of a plan.
+class Lookup:
+    """The stored measurements of the designs of a plan.
 
     Args:
-        memory: The measurements of this device.
-        plan: The metrics and their protocols.
+        measurements: Measurements of this device.
+        plan: Metrics and their protocols.
     """
 
     measurements: MeasurementStore
     plan: Plan
 
     def timed(self, name: str) -> bool:
-        """Check whether a metric is measured on the deployed network."""
+        """Check whether a metric is measured on the deployed network.
+
+        Args:
+            name: Name of the metric.
+        """
         return self.plan.metrics[name].stage == "timed"
 
     def find(self, name: str, design: Design) -> Measurement | None:
-        """Look up a number without building the design.
+        """Look up a metric of a design without building the design.
 
         Args:
             name: Name of the metric.
             design: The design.
 
         Returns:
-            The newest reading. None also for a timed metric of a design that was never deployed.
+            The newest reading; None if there is none, or if the metric is timed and the design was
+            never deployed.
         """
         subject = self._subject(name, design)
         return (
@@ -47,15 +52,15 @@ class Recall:
         )
 
     def share(self, name: str, candidate: Candidate) -> Measurement | None:
-        """Look up a timed metric of a design by deploying it.
+        """Deploy a candidate and look up a timed metric of its deployed network.
 
         Args:
             name: Name of the metric.
-            candidate: The design; it is deployed for this.
+            candidate: The candidate.
 
         Returns:
-            The newest reading of the same deployed network, whichever design it was taken for;
-            from now on it counts for this design too.
+            The newest reading of the same deployed network, taken for any design, which from now
+            on counts for this design too; None if there is none.
         """
         under = self.plan.protocols[name]
         known = self.measurements.find(candidate.deployed_id, name, under)
@@ -66,11 +71,11 @@ class Recall:
         return known
 
     def add(self, name: str, candidate: Candidate, reading: Measurement) -> Measurement:
-        """Store a measurement; it is on disk when this returns.
+        """Store a measurement durably.
 
         Args:
             name: Name of the metric.
-            candidate: The design that was measured.
+            candidate: The candidate that was measured.
             reading: The measurement.
 
         Returns:
@@ -88,7 +93,7 @@ class Recall:
         return self.measurements.deployed(design.id, self.plan.protocol(name, design))
 
     def _under(self, name: str, design: Design) -> str:
-        """Return the protocol of the readings; a training is no part of that of a timed metric."""
+        """Return the protocol of the readings, which for a timed metric includes no training."""
         return self.plan.protocols[name] if self.timed(name) else self.plan.protocol(name, design)
 
     def _deployment(self, name: str, candidate: Candidate) -> Deployment:

@@ -16,7 +16,7 @@ from dsx.process import torch_threads
 from dsx.search.design.selection import design_of
 from dsx.search.evaluator import Evaluator
 from dsx.search.plan import Plan, make_plan
-from dsx.search.remeasure import distinct, flagged_designs, remeasure, to_time
+from dsx.search.remeasure import flagged_designs, metrics_to_time, one_per_network, remeasure
 from dsx.search.repair import Repair
 from dsx.search.resume import create_or_resume
 from dsx.search.sampling.study import SampledTrial, StudySampler, quiet_optuna
@@ -264,8 +264,8 @@ class _Run:
     def _close_interrupted(self, trial: SampledTrial, baseline_measured: bool) -> None:
         """Close a trial of Optuna that an interrupted process left running."""
         if self.trials.ends.get(trial.number) in (TrialState.COMPLETE, TrialState.REJECTED):
-            # It was interrupted before the sampler was told; all values are stored.
-            self._tell(trial, self.evaluator.evaluate(self.plan.space.sample(trial.pick)))
+            # It was interrupted before the report to the sampler; all values are stored.
+            self._tell(trial, self.evaluator.evaluate(self.plan.space.sample(trial.suggest)))
             return
         trial.fail()
         if baseline_measured and trial.number not in self.trials.ends:
@@ -284,7 +284,7 @@ class _Run:
 
     def _trial(self, trial: SampledTrial) -> bool:
         """Evaluate the design of a trial; return whether the design was sampled before."""
-        design = self.plan.space.sample(trial.pick)
+        design = self.plan.space.sample(trial.suggest)
         self.study.measurements.add_design(design, design.description(self.plan.space.analysis))
         self.trials.start(trial.number, design.id)
         if design.id in self.trials.seen:
@@ -328,9 +328,9 @@ class _Run:
         time.sleep(self.settings.final_timing.quiet_seconds)
         if load_since(before).noisy:
             return
-        entries = distinct(found)[: self.settings.final_timing.designs]
+        entries = one_per_network(found)[: self.settings.final_timing.designs]
         designs = [design_of(self.plan.space, entry) for entry in entries]
-        names = to_time(self._front(), entries)
+        names = metrics_to_time(self._front(), entries)
         remeasure(designs, names, self.plan, self.study, self._report)
         self._update_front()
         self._flagged()
@@ -344,7 +344,7 @@ class _Run:
         return found
 
     def _tell(self, trial: SampledTrial, outcome: Outcome) -> None:
-        """Tell the sampler the outcome of a trial."""
+        """Report the outcome of a trial to the sampler."""
         if outcome.state == TrialState.COMPLETE:
             trial.complete(outcome.values, outcome.violations)
         elif outcome.state == TrialState.REJECTED:

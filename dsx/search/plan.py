@@ -1,4 +1,4 @@
-"""Plan: which metrics a study measures, in which order, and what bounds them."""
+"""The plan of a study: its metrics, their order and their protocols."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -24,13 +24,14 @@ class Plan:
     """The metrics of a study.
 
     Args:
-        space: Its objectives and constraints are measured; so is whatever can be counted.
-        metrics: By name, the cheap ones first.
-        settings: What the numbers of each depend on, as plain JSON values.
-        protocols: Protocol id of each.
-        learned: The same for designs with learned shapes, of which every number depends on the
-            training; empty where the space has none.
-        notes: Notes for the user about the network and its weights, as sentences.
+        space: Search space of the study.
+        metrics: Metrics by name: objectives, constraints and all metrics that can be counted, in
+            the order of their stages.
+        settings: Settings that the values of each metric depend on, as plain JSON values.
+        protocols: Protocol id of each metric.
+        learned: Protocol id of each metric for designs with learned shapes, whose values all depend
+            on the training; empty if the space has no such designs.
+        notes: Notes for the user about the network and its weights.
     """
 
     space: SearchSpace
@@ -42,12 +43,19 @@ class Plan:
 
     @property
     def training(self) -> str:
-        """The id of the training that the study's metrics need; empty if none needs one."""
+        """The id of the training of the study; empty if no metric requires training."""
         trained = [name for name, metric in self.metrics.items() if metric.stage == "trained"]
         return training_id({name: self.protocols[name] for name in trained})
 
     def expected(self, cost: Cost) -> dict[str, float]:
-        """Read off a cost what is known of a design before anything is measured."""
+        """Return the values of the metrics with a closed form.
+
+        Args:
+            cost: Cost of a design.
+
+        Returns:
+            Metric to value.
+        """
         return {
             name: metric.closed_form(cost)
             for name, metric in self.metrics.items()
@@ -55,14 +63,23 @@ class Plan:
         }
 
     def protocol(self, name: str, design: Design) -> str:
-        """Return the protocol of a metric for a design."""
+        """Return the protocol id of a metric for a design.
+
+        Args:
+            name: Name of the metric.
+            design: The design.
+
+        Returns:
+            The protocol id.
+        """
         return self.learned[name] if design.learned else self.protocols[name]
 
     def stages(self, design: Design) -> list[tuple[Stage, list[str]]]:
         """List the metrics of each stage, the cheapest stage first.
 
         Args:
-            design: Of one with learned shapes nothing is known before it is trained.
+            design: The design. With learned shapes the training comes first, because all other
+                values depend on it.
 
         Returns:
             The stages in the order in which a design goes through them.
@@ -79,11 +96,11 @@ class Plan:
         """Compute by how much each constraint is violated.
 
         Args:
-            values: By metric, as far as they are known.
-            baseline: The baseline's values.
+            values: Values of the design by metric, as far as they are known.
+            baseline: Values of the baseline by metric.
 
         Returns:
-            The excess by metric; positive if the constraint is violated.
+            Metric to violation, which is positive if the constraint is violated.
         """
         return {
             name: bound.violation(values[name], baseline[name])
@@ -93,18 +110,19 @@ class Plan:
 
 
 def find_metrics(space: SearchSpace) -> dict[str, Metric]:
-    """Find the metrics of a space.
+    """Find the metrics of a search space.
 
     Args:
-        space: The space.
+        space: The search space.
 
     Returns:
-        The metrics by name: those that are always measured, objectives and constraints; cheap
-        ones first.
+        The objectives, the constraints and the metrics that are always measured, by name, in the
+        order of their stages.
 
     Raises:
-        SpaceError: If a metric is unknown, cannot be had on this machine, or needs weights that
-            the space does not give; if the backend cannot run what the space says on this machine.
+        SpaceError: If a metric is unknown, is not supported on this machine, or requires weights
+            that the space does not specify, or if the backend does not support the settings of the
+            space on this machine.
     """
     if problem := unsupported(space.file.measure):
         raise space.source.error(("measure", problem.key), problem.reason)
@@ -128,14 +146,14 @@ def find_metrics(space: SearchSpace) -> dict[str, Metric]:
     return in_order(always | wanted)
 
 
-def unmet(space: SearchSpace) -> dict[str, str]:
+def unmet_constraints(space: SearchSpace) -> dict[str, str]:
     """Find the constraints on metrics with a closed form that no design of a space can meet.
 
     Args:
-        space: The space.
+        space: The search space.
 
     Returns:
-        What is wrong, by metric.
+        Metric to a description of the problem.
     """
     least, most = space.cost_range()
     baseline = space.cost(space.baseline)
@@ -144,9 +162,9 @@ def unmet(space: SearchSpace) -> dict[str, str]:
         closed_form = find(Metric, name).closed_form
         if closed_form is None:
             continue
-        best, standing = closed_form(least if bound.at_most else most), closed_form(baseline)
-        if bound.violation(best, standing) > 0:
-            share = f"{best / standing:.1%} of the baseline" if standing else str(best)
+        best, original = closed_form(least if bound.at_most else most), closed_form(baseline)
+        if bound.violation(best, original) > 0:
+            share = f"{best / original:.1%} of the baseline" if original else str(best)
             word = "smallest" if bound.at_most else "largest"
             problems[name] = f"no design can meet this: the {word} has {best:,} ({share})"
     return problems
@@ -156,8 +174,8 @@ def make_plan(space: SearchSpace, measurements: MeasurementStore) -> Plan:
     """Plan a study.
 
     Args:
-        space: The space.
-        memory: Where the protocols are written down.
+        space: The search space.
+        measurements: Measurements of this device, in whose database the protocols are stored.
 
     Returns:
         The plan.
@@ -167,7 +185,7 @@ def make_plan(space: SearchSpace, measurements: MeasurementStore) -> Plan:
             be redesigned or trained.
     """
     metrics = find_metrics(space)
-    for name, problem in unmet(space).items():
+    for name, problem in unmet_constraints(space).items():
         raise space.source.error(("constraints", name), problem)
     notes = (*space.notes, *probe(space))
     plan = plan_metrics(space, metrics, measurements, space.learned)
@@ -177,21 +195,21 @@ def make_plan(space: SearchSpace, measurements: MeasurementStore) -> Plan:
 def plan_metrics(
     space: SearchSpace, metrics: Mapping[str, Metric], measurements: MeasurementStore, learned: bool
 ) -> Plan:
-    """Say under which protocols some metrics of a space are measured.
+    """Determine the protocols of metrics, and store them.
 
     Args:
-        space: The space.
-        metrics: By name, the cheap ones first.
-        memory: Where the protocols are written down.
-        learned: Whether designs with learned shapes are among those to be measured.
+        space: The search space.
+        metrics: Metrics by name, in the order of their stages.
+        measurements: Measurements of this device, in whose database the protocols are stored.
+        learned: Whether designs with learned shapes are measured.
 
     Returns:
         The plan.
     """
-    # One network takes images of several sizes, and computes more for larger ones.
+    # The same network can process images of several sizes, with different costs.
     common: dict[str, Any] = {"image_shape": list(space.data.image_shape)}
     if space.is_user_model:
-        # The user's code can change while its import path stays the same.
+        # The code of the user can change while its import path stays the same.
         common["network"] = fingerprint(space)
     settings = {
         name: plain({**_protocol(name, metric, space), **common})
@@ -257,5 +275,5 @@ def _user_metric(name: str, function: str) -> Iterator[None]:
 
 def _shaping(space: SearchSpace) -> dict[str, Any]:
     """Return the settings that learned shapes depend on."""
-    # Sums in another order can end in other shapes.
+    # Another order of summation can lead to other shapes.
     return {**training_facts(space), "threads": space.file.measure.threads}

@@ -1,8 +1,9 @@
-"""Settle: measure again what the front of a study hangs on, until it is certain or time is up.
+"""Refinement of a study: repeated measurements of contested designs.
 
-Two things make designs contested. Latencies whose intervals overlap are timed again, the designs
-in turn. Accuracies hang on the luck of one training, and the best of many is the luckiest: designs
-are trained again with fresh seeds, those with the fewest seeds first.
+Designs are contested for two reasons. Designs whose latencies have overlapping intervals are timed
+again, interleaved. The accuracy of one training depends on chance, and the best of many designs is
+biased upwards, so contested designs are also trained with further seeds, those with the fewest
+seeds first.
 """
 
 import dataclasses
@@ -21,9 +22,16 @@ from dsx.search.candidates import Candidates
 from dsx.search.design.selection import design_of, permitted, study_space
 from dsx.search.evaluator import read_metric, share_reading
 from dsx.search.failures import failing_as_trial, in_one_line
-from dsx.search.lookup import Recall
+from dsx.search.lookup import Lookup
 from dsx.search.plan import Plan, make_plan, plan_metrics
-from dsx.search.remeasure import IN_TURN, distinct, flagged_designs, network_of, remeasure, to_time
+from dsx.search.remeasure import (
+    IN_TURN,
+    flagged_designs,
+    metrics_to_time,
+    network_of,
+    one_per_network,
+    remeasure,
+)
 from dsx.search.resume import check_resumable
 from dsx.search.sampling.study import quiet_optuna
 from dsx.space import Design, SearchSpace
@@ -40,14 +48,14 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Limits of the repetition; designs still contested at both are regarded as tied.
+    """Limits of a refinement. Designs that are contested at these limits are regarded as tied.
 
     Args:
         readings: Largest number of readings of a contested design.
         seeds: Largest number of trainings of a contested design.
-        flagged: Largest number of readings of a design that is not contested, all of them taken
-            under bad conditions.
-        in_turn: Largest number of designs that are timed in turn at once.
+        flagged: Largest number of readings of a design that is not contested, if all readings are
+            flagged.
+        in_turn: Largest number of designs that are timed interleaved.
     """
 
     readings: int = 20
@@ -149,7 +157,7 @@ class _Refining:
         self.done: Counter[str] = Counter()
         self.failed: dict[str, str] = {}
         self.untimed: set[str] = set()
-        self.tries: Counter[str] = Counter()
+        self.attempts: Counter[str] = Counter()
 
     def run(self, seconds: float) -> Refinement:
         """Measure until nothing is contested, nothing can be separated, or time is up.
@@ -204,12 +212,12 @@ class _Refining:
         return {"timing": self._to_time(front), "training": self._to_train(front)}
 
     def _step(self, front: Front, end: float) -> None:
-        """Do what less time was spent on so far."""
+        """Time or train, whichever took less time so far."""
         work = {kind: entries for kind, entries in self._work(front).items() if entries}
         kind = min(work, key=lambda kind: self.spent[kind])
         begin = time.monotonic()
         if kind == "timing":
-            self._time(front, self._in_turn(front, work[kind], end - begin))
+            self._time(front, self._group(front, work[kind], end - begin))
         else:
             entry = work[kind][0]
             with subject(f"#{entry.trial}"):
@@ -217,11 +225,11 @@ class _Refining:
         self.spent[kind] += time.monotonic() - begin
 
     def _to_time(self, front: Front) -> list[Entry]:
-        """List the designs that timing may tell apart, those with the fewest readings first.
+        """List the designs to time again, those with the fewest readings first.
 
-        Also those whose latency is from bad conditions, whether they are contested or not.
+        These are contested designs, and designs with flagged values, whether contested or not.
         """
-        rough = {
+        flagged = {
             entry.id: (entry, self.limits.flagged)
             for entry in flagged_designs(front, self.study.device.fingerprint)
         }
@@ -229,20 +237,20 @@ class _Refining:
         found = {entry.id: (entry, self.limits.readings) for entry in _overlapping(front, names)}
         entries = [
             entry
-            for entry, most in (rough | found).values()
-            if max(_readings(front, entry), self.tries[network_of(entry)]) < most
+            for entry, most in (flagged | found).values()
+            if max(_readings(front, entry), self.attempts[network_of(entry)]) < most
         ]
-        return sorted(distinct(entries), key=lambda entry: _readings(front, entry))
+        return sorted(one_per_network(entries), key=lambda entry: _readings(front, entry))
 
-    def _in_turn(self, front: Front, entries: list[Entry], seconds: float) -> list[Entry]:
-        """Choose whom to time in turn now: no more than there is time for, and the baseline.
+    def _group(self, front: Front, entries: list[Entry], seconds: float) -> list[Entry]:
+        """Select the designs to time now: as many as there is time for, and the baseline.
 
-        All are compared with the baseline, so it must not be known worse than they are.
+        All designs are compared with the baseline, so it must have at least as many readings.
         """
         done = self.done["timing"]
         each = self.spent["timing"] / done if done else self.plan.space.file.measure.budget_seconds
-        room = min(max(round(seconds / each), 2), self.limits.in_turn)
-        chosen, baseline = entries[:room], front.baseline_entry
+        most = min(max(round(seconds / each), 2), self.limits.in_turn)
+        chosen, baseline = entries[:most], front.baseline_entry
         if baseline is None or baseline.device != self.study.device.fingerprint:
             return chosen
         if network_of(baseline) in map(network_of, chosen):
@@ -252,7 +260,7 @@ class _Refining:
         return [*chosen[: self.limits.in_turn - 1], baseline]
 
     def _to_train(self, front: Front) -> list[Entry]:
-        """List the designs that a training may tell apart, those with the fewest seeds first."""
+        """List the designs to train again, those with the fewest seeds first."""
         names = [name for name in self.trained_metrics if name in front.objectives]
 
         def seeds(entry: Entry) -> int:
@@ -267,23 +275,23 @@ class _Refining:
 
     def _time(self, front: Front, entries: list[Entry]) -> None:
         designs = [design_of(self.plan.space, entry) for entry in entries]
-        names = to_time(front, entries)
+        names = metrics_to_time(front, entries)
         most = self.limits.in_turn
         timed = remeasure(designs, names, self.plan, self.study, self._report, most)
-        # On a busy machine readings may not count, and without its weights a design has none.
-        self.tries.update(map(network_of, entries))
+        # Noisy readings may not count, and a design without its weights has no new reading.
+        self.attempts.update(map(network_of, entries))
         self.done["timing"] += len(timed)
         self.untimed |= {design.id for design in designs} - set(timed)
 
     def _train(self, entry: Entry) -> None:
         design = design_of(self.plan.space, entry)
-        plan, seed = self._fresh(design)
+        plan, seed = self._next_seed(design)
         self._report(Event(kind=Kind.TRAINING, design=design.id, seed=seed))
         try:
             with failing_as_trial(plan.space):
                 self._read_trained(design, plan)
         except CheckpointError as error:
-            # It is not needed: the training can start again.
+            # The checkpoint is not needed, because the training can start again.
             _LOG.warning("%s %s; the training starts again", error.path, error.problem)
             self.study.weights.renew_checkpoint(design.id, plan.training)
             return
@@ -295,21 +303,21 @@ class _Refining:
         self.done["training"] += 1
 
     def _read_trained(self, design: Design, plan: Plan) -> None:
-        recall = Recall(measurements=self.study.measurements, plan=plan)
+        lookup = Lookup(measurements=self.study.measurements, plan=plan)
         checkpoint = self.study.weights.checkpoint(design.id, plan.training)
         candidate = self.candidates.build(plan.space, design, checkpoint)
         for name in self._names(plan, design):
-            if recall.timed(name) and share_reading(recall, name, candidate) is not None:
+            if lookup.timed(name) and share_reading(lookup, name, candidate) is not None:
                 continue
-            recall.add(name, candidate, read_metric(name, plan.metrics[name], candidate))
+            lookup.add(name, candidate, read_metric(name, plan.metrics[name], candidate))
 
     def _names(self, plan: Plan, design: Design) -> list[str]:
-        """List what a training says anew: with learned shapes everything, accuracy first."""
+        """List the metrics that depend on a training; with learned shapes all of them."""
         names = [name for _, names in plan.stages(design) for name in names]
         return names if design.learned else [n for n in names if n in self.trained_metrics]
 
-    def _fresh(self, design: Design) -> tuple[Plan, int]:
-        """Find the first seed that the design was not trained with."""
+    def _next_seed(self, design: Design) -> tuple[Plan, int]:
+        """Find the first seed with which the design was not trained."""
         seed = self.plan.space.file.train.seed
         while True:
             seed += 1
@@ -328,20 +336,20 @@ class _Refining:
 
 
 def _readings(front: Front, entry: Entry) -> int:
-    """Count the readings behind what was timed of a design; a damaged value may be missing."""
-    names = to_time(front, [entry])
+    """Count the readings of the timed metrics of a design; a damaged metric has none."""
+    names = metrics_to_time(front, [entry])
     return min((entry.metrics[n].readings if n in entry.metrics else 0 for n in names), default=0)
 
 
 def reseeded(space: SearchSpace, seed: int) -> SearchSpace:
-    """Give a space whose candidates are trained with another seed.
+    """Return a search space with another training seed.
 
     Args:
-        space: The space.
-        seed: Of weights, order and augmentation.
+        space: The search space.
+        seed: Random seed of the weights, the order of the images and the augmentation.
 
     Returns:
-        The space, in which nothing else differs.
+        The search space, which is otherwise unchanged.
     """
     training = space.file.train.model_copy(update={"seed": seed})
     return dataclasses.replace(space, file=space.file.model_copy(update={"train": training}))
@@ -363,7 +371,7 @@ def _flagged(entry: Entry, front: Front) -> bool:
 
 def _overlap(one: Entry, other: Entry, name: str) -> bool:
     a, b = one.metrics[name], other.metrics[name]
-    # Both run as the same network, so further readings cannot separate them.
+    # Both have the same deployed network, so further readings cannot separate them.
     if a.rests_on and a.rests_on == b.rests_on:
         return False
     return not (a.exact and b.exact) and a.low <= b.high and b.low <= a.high

@@ -1,4 +1,4 @@
-"""Retime: time designs of a study once more; the new readings join the old ones."""
+"""Re-measurement of designs of a study, in addition to their stored readings."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,14 +8,14 @@ from dsx.errors import WorkFailed
 from dsx.measure import Candidate
 from dsx.search.candidates import Candidates
 from dsx.search.evaluator import read_metrics
-from dsx.search.lookup import Recall
+from dsx.search.lookup import Lookup
 from dsx.search.plan import Plan
 from dsx.space import Design
 from dsx.store.studies import Study
 from dsx.store.weights import Weights
 
 IN_TURN = 8
-"""Designs that are timed in turn at once; more of them would hold too much memory."""
+"""Largest number of designs that are timed interleaved; more would use too much memory."""
 
 
 def remeasure(
@@ -38,10 +38,10 @@ def remeasure(
         in_turn: Largest number of designs that are timed interleaved.
 
     Returns:
-        The ids of the designs that have a new reading. Of several designs with the same deployed
-        network one is timed, and its reading counts for all of them.
+        The ids of the designs that have a new reading. One of several designs with the same
+        deployed network is timed, and its reading counts for all of them.
     """
-    recall = Recall(measurements=study.measurements, plan=plan)
+    lookup = Lookup(measurements=study.measurements, plan=plan)
     candidates = Candidates.of_study(study, on_status)
     timed: list[str] = []
     seen: set[str] = set()
@@ -56,52 +56,51 @@ def remeasure(
             if candidate.deployed_id not in seen:
                 fresh.setdefault(candidate.deployed_id, candidate)
         for name in names:
-            shared = recall.timed(name)
+            shared = lookup.timed(name)
             read = list(fresh.values()) if shared else known
             metric, on_lock_wait = plan.metrics[name], candidates.on_lock_wait
             for candidate, reading in read_metrics(name, metric, read, on_lock_wait):
-                recall.add(name, candidate, reading)
+                lookup.add(name, candidate, reading)
             for candidate in known if shared else ():
                 if fresh.get(candidate.deployed_id) is not candidate:
-                    recall.share(name, candidate)
+                    lookup.share(name, candidate)
         seen |= fresh.keys()
         timed += [candidate.design.id for candidate in known]
     return timed
 
 
 def flagged_designs(front: Front, device: str) -> list[Entry]:
-    """List the designs with a value that matters, was timed, and comes from bad conditions.
+    """List the Pareto-relevant designs with a flagged value that can be measured again.
 
-    What may be on the front matters, what keeps another design from being certain, and the
-    baseline, which all designs are compared with.
+    Pareto-relevant are the designs that are or may be on the front, those that could dominate
+    another design, and the baseline.
 
     Args:
         front: The front.
-        device: Fingerprint of the device that they can be timed on.
+        device: Fingerprint of the device on which the designs can be measured.
 
     Returns:
-        Those with a value that was taken on a busy machine, or has a wider interval than was asked
-        for; on the front first, then the baseline.
+        The designs; those on the front first, then the baseline.
     """
     baseline = () if front.baseline_entry is None else (front.baseline_entry,)
-    some = (*front.on_front, *baseline, *front.possible, *front.contenders)
-    matter = {entry.id: entry for entry in some}
-    return [entry for entry in matter.values() if entry.device == device and _flagged(front, entry)]
+    relevant = (*front.on_front, *baseline, *front.possible, *front.contenders)
+    unique = {entry.id: entry for entry in relevant}
+    return [entry for entry in unique.values() if entry.device == device and _flagged(front, entry)]
 
 
-def to_time(front: Front, entries: Iterable[Entry]) -> list[str]:
-    """List the metrics that designs are timed for: objectives, and values from bad conditions.
+def metrics_to_time(front: Front, entries: Iterable[Entry]) -> list[str]:
+    """List the metrics to measure again: objectives, and metrics with flagged values.
 
     Args:
         front: The front.
-        entries: Designs of it.
+        entries: Designs of the front.
 
     Returns:
-        Names of metrics that become more certain when they are measured again.
+        Names of metrics that are refined by re-measuring.
     """
-    rough = {name for entry in entries for name in _flagged(front, entry)}
+    flagged = {name for entry in entries for name in _flagged(front, entry)}
     names = front.refined_by("re-measure")
-    return [name for name in names if name in front.objectives or name in rough]
+    return [name for name in names if name in front.objectives or name in flagged]
 
 
 def _flagged(front: Front, entry: Entry) -> list[str]:
@@ -110,12 +109,23 @@ def _flagged(front: Front, entry: Entry) -> list[str]:
 
 
 def network_of(entry: Entry) -> str:
-    """Return the id of the deployed network of a design, or of the design if it has none."""
+    """Return the id of the deployed network of a design, or of the design if it has none.
+
+    Args:
+        entry: Entry of the design.
+    """
     return entry.deployed or entry.id
 
 
-def distinct(entries: Iterable[Entry]) -> list[Entry]:
-    """Keep the first of the designs that run as the same deployed network."""
+def one_per_network(entries: Iterable[Entry]) -> list[Entry]:
+    """Return one design for each deployed network.
+
+    Args:
+        entries: Entries of designs.
+
+    Returns:
+        The first entry of each deployed network.
+    """
     found: dict[str, Entry] = {}
     for entry in entries:
         found.setdefault(network_of(entry), entry)
@@ -123,7 +133,7 @@ def distinct(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def _with_shapes(candidate: Candidate, weights: Weights) -> bool:
-    """Take up learned shapes from the weights; say whether that is possible, or not needed."""
+    """Restore learned shapes if there are any; return whether they are known."""
     if not candidate.design.learned:
         return True
     state = weights.load(candidate.design.id)
@@ -132,6 +142,6 @@ def _with_shapes(candidate: Candidate, weights: Weights) -> bool:
     try:
         candidate.restore(state)
     except WorkFailed:
-        # Of a network that has changed since.
+        # The weights are of an earlier version of the network.
         return False
     return True

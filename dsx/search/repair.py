@@ -1,7 +1,7 @@
-"""Repair of a study whose tables do not agree, because a part of them was changed or lost.
+"""Repair of a study with inconsistent tables, because rows were changed or lost.
 
 `dsx_trials` holds the designs of a study. A design without all of its measurements is measured
-again, and a trial that Optuna does not have any more is added to it again, under its number.
+again, and a trial that is missing in the tables of Optuna is added again under its number.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ class Repair:
         self.study: Study = evaluator.study
 
     def run(self) -> None:
-        """Measure what is missing, then tell Optuna of the trials that it lost."""
+        """Measure designs with missing measurements, then add missing trials to Optuna."""
         for number in self._incomplete():
             design = self._design(number)
             if design is None:
@@ -84,23 +84,23 @@ class Repair:
             design = self._design(number)
         params = None if design is None else parameters(self.space, design)
         if design is None or params is None:
-            # Optuna numbers its trials without gaps.
+            # Optuna requires trial numbers without gaps.
             self.sampler.ask(at_random=True).fail()
             return
         self.sampler.enqueue(params)
         trial = self.sampler.ask(at_random=True)
-        self.tell(trial, self.evaluator.evaluate(self.space.sample(trial.pick)))
+        self.tell(trial, self.evaluator.evaluate(self.space.sample(trial.suggest)))
 
 
 def parameters(space: SearchSpace, design: Design) -> dict[str, Value] | None:
-    """Find the options with which a space draws a design.
+    """Find the parameters with which a space samples a design.
 
     Args:
-        space: The space.
+        space: The search space.
         design: The design.
 
     Returns:
-        Option by parameter; None if the space does not offer the design.
+        Parameter to option; None if the design is not in the space.
     """
     found: dict[str, Value] = {}
     for choices in space.slot_options:
@@ -112,18 +112,18 @@ def parameters(space: SearchSpace, design: Design) -> dict[str, Value] | None:
 
 
 def _options(choices: SlotOptions, design: Design) -> dict[str, Value] | None:
-    """Try every way through the options of some slots."""
+    """Search the options of some slots for those of a design."""
     wanted = {slot.name: design.specs[slot.name] for slot in choices.slots}
-    open_ways: list[dict[str, Value]] = [{}]
-    while open_ways:
-        way = open_ways.pop()
+    remaining: list[dict[str, Value]] = [{}]
+    while remaining:
+        params = remaining.pop()
 
-        def pick(name: str, options: Sequence[Value], way: dict[str, Value] = way) -> Value:
-            if name not in way:
-                open_ways.extend({**way, name: option} for option in options[1:])
-                way[name] = options[0]
-            return way[name]
+        def pick(name: str, options: Sequence[Value], params: dict[str, Value] = params) -> Value:
+            if name not in params:
+                remaining.extend({**params, name: option} for option in options[1:])
+                params[name] = options[0]
+            return params[name]
 
         if choices.sample(pick) == wanted:
-            return way
+            return params
     return None

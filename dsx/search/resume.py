@@ -92,18 +92,18 @@ def _row(name: str, plan: Plan, device: str, seed: int) -> StudyRow:
     )
 
 
-def _differs(begun: StudyRow, plan: Plan) -> str:
-    old = read_source(begun.space, begun.space_text).content
+def _differs(row: StudyRow, plan: Plan) -> str:
+    old = read_source(row.space, row.space_text).content
     return difference_of(old, plan.space.source.content)
 
 
 def check_resumable(
-    begun: StudyRow, plan: Plan, measurements: MeasurementStore, mix_devices: bool = False
+    row: StudyRow, plan: Plan, measurements: MeasurementStore, mix_devices: bool = False
 ) -> None:
     """Check that a study can be resumed with a plan on this device.
 
     Args:
-        begun: Row of the study.
+        row: Row of the study.
         plan: Metrics of the study and their protocols.
         measurements: Measurements of this device in the database of the study.
         mix_devices: Whether the study may have been created on another device.
@@ -113,44 +113,44 @@ def check_resumable(
             with other protocols.
     """
     space = plan.space
-    new_study = f"begin another study: {parameter('study', 'NAME')}"
-    difference = _differs(begun, plan)
+    new_study = f"create another study: {parameter('study', 'NAME')}"
+    difference = _differs(row, plan)
     if difference:
         raise StorageError(
-            f"{space.source.file}: study '{begun.name}' was begun with another space: "
+            f"{space.source.file}: study '{row.name}' was created with a different search space: "
             f"{difference} ({new_study})"
         )
-    if begun.device != measurements.device and not mix_devices:
+    if row.device != measurements.device and not mix_devices:
         difference = difference_of(
-            measurements.facts(begun.device), measurements.facts(measurements.device)
+            measurements.facts(row.device), measurements.facts(measurements.device)
         )
         raise StorageError(
-            f"study '{begun.name}' was begun on another device, and their numbers do not mix: "
-            f"{difference} ({new_study}, or mix them all the same: "
-            f"{parameter('mix_devices', True)})"
+            f"study '{row.name}' was created on another device, and measurements are not "
+            f"comparable across devices: {difference} ({new_study}, or include the measurements of "
+            f"all devices: {parameter('mix_devices', True)})"
         )
     for name, protocol in plan.protocols.items():
-        facts = begun.metrics.get(name, {})
+        facts = row.metrics.get(name, {})
         known = facts.get("protocol"), facts.get("learned_protocol")
         if known != (protocol, plan.learned.get(name)):
-            # JSON's own values: a tuple that was written down is a list by now.
+            # As plain JSON values, because a stored tuple is a list.
             now = json.loads(json.dumps(plan.settings[name]))
             difference = difference_of(facts.get("settings", {}), now)
             raise StorageError(
-                f"study '{begun.name}' was begun when {name} was measured in another way: "
-                f"{difference or 'shapes were learned otherwise'} ({new_study})"
+                f"study '{row.name}' was created with another protocol of {name}: "
+                f"{difference or 'learned shapes were trained differently'} ({new_study})"
             )
 
 
 def difference_of(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """Say in which keys two space files, or two devices, differ.
+    """Describe the difference between two space files or devices.
 
     Args:
-        old: Content of the one a study was begun with.
-        new: Content of the one at hand.
+        old: Content of the space file, or facts of the device, with which a study was created.
+        new: Current content or facts.
 
     Returns:
-        "train.epochs was 6, is 8; ..."; empty where they mean the same.
+        Such as "train.epochs was 6, is 8"; empty if they are equivalent.
     """
     before, after = _flat(old), _flat(new)
     keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
@@ -166,7 +166,7 @@ def _flat(value: Any, path: str = "") -> dict[str, str]:
     elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
         items = enumerate(value)  # type: ignore[assignment]
     else:
-        # Dates are YAML but not JSON.
+        # YAML has dates, JSON has not.
         return {path: json.dumps(value, default=str)}
     flat: dict[str, str] = {}
     for key, item in items:

@@ -15,7 +15,7 @@ from dsx.conv import set_mode
 from dsx.errors import DsxError
 from dsx.plain import plain
 from dsx.space.network.analysis import NetworkAnalysis, analyse_network
-from dsx.space.network.model import build_with_notes, check_arguments, check_single_image
+from dsx.space.network.model import build_model, check_arguments, check_single_image
 from dsx.space.network.network import copy_network
 from dsx.space.network.slots import Slot
 from dsx.space.probe.behaviour import check_behaviour
@@ -83,7 +83,7 @@ def draft_space(model: str, arguments: Mapping[str, Any], image_shape: Sequence[
     """
     check_arguments(arguments)
     arguments, shape = plain(arguments), plain(tuple(image_shape))
-    network, notes = build_with_notes(model, arguments, shape)
+    network, notes = build_model(model, arguments, shape)
     analysis = analyse_network(network, torch.zeros(2, *shape))
     check_single_image(set_mode(copy_network(network), False), shape)
     images = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))

@@ -19,7 +19,7 @@ from dsx.nets import network_builder
 from dsx.space.design import Design
 from dsx.space.network.analysis import NetworkAnalysis, analyse_network
 from dsx.space.network.model import (
-    build_with_notes,
+    build_model,
     check_arguments,
     check_single_image,
     unwrap_logits,
@@ -357,7 +357,7 @@ def _build(content: SpaceFile, source: Source, data: Data) -> tuple[nn.Module, t
     _at_key(source, key, lambda: check_arguments(content.model_args))
     seed, shape = content.train.seed, data.image_shape
     name, arguments = content.model, content.model_args
-    return _at_key(source, key, lambda: build_with_notes(name, arguments, shape, seed))
+    return _at_key(source, key, lambda: build_model(name, arguments, shape, seed))
 
 
 def _space_path(name: str) -> Path:

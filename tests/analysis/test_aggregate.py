@@ -1,4 +1,4 @@
-"""Pooled numbers: hand-made cases, and how often the intervals hold the truth."""
+"""Aggregation: cases computed by hand, and coverage of the intervals."""
 
 import dataclasses
 import math
@@ -38,7 +38,7 @@ def value(number: float, half: float = 0.0) -> Estimate:
 
 
 def pooled(readings: Sequence[Measurement], units: Mapping[str, str]) -> Mapping[str, Estimate]:
-    """Pool the readings of a design that is alone in its study."""
+    """Aggregate the readings of the only design of a study."""
     return aggregate_all({"design": readings}, units)["design"]
 
 
@@ -46,16 +46,16 @@ def holds(found: Estimate, truth: float) -> bool:
     return found.low <= truth <= found.high
 
 
-def test_a_single_reading_is_left_as_it_is() -> None:
+def test_a_single_reading_is_unchanged() -> None:
     assert pooled([read(0.3, 0.1)], {}) == {"latency_ms": value(0.3, 0.1)}
 
 
-def test_of_what_is_always_the_same_the_newest_counts() -> None:
+def test_the_newest_reading_of_a_reproducible_value_counts() -> None:
     readings = [read(9.0, 1.0, 2, "accuracy"), read(8.0, 0.5, 1, "accuracy")]
     assert pooled(readings, {}) == {"accuracy": value(9.0, 1.0)}
 
 
-def test_timed_readings_are_pooled() -> None:
+def test_timed_readings_are_aggregated() -> None:
     found = aggregate_readings([read(v, 0.1, n) for n, v in enumerate([1.0, 1.2, 9.0])])
     spread = t.ppf(0.975, 2) * np.std([1.0, 1.2, 9.0], ddof=1) / math.sqrt(3)
     assert (found.value, found.readings) == (1.2, 3)
@@ -78,7 +78,7 @@ def test_an_uneven_interval_stays_uneven() -> None:
     assert found.value - found.low == pytest.approx(2 * (found.high - found.value))
 
 
-def test_only_calm_readings_count_where_there_are_some() -> None:
+def test_flagged_readings_count_only_if_there_are_no_others() -> None:
     unconverged, noisy = Provenance(converged=False), Provenance(noisy=True)
     rough = [read(5.0, 1.0, 1, provenance=unconverged), read(6.0, 1.0, 3, provenance=noisy)]
     assert pooled([*rough, read(1.0, 0.1, 2)], {}) == {"latency_ms": value(1.0, 0.1)}
@@ -94,12 +94,12 @@ def test_seeds_are_averaged() -> None:
     assert (found.seeds, found.readings) == (3, 3)
 
 
-def test_seeds_do_not_shrink_what_lies_in_the_images() -> None:
+def test_seeds_do_not_reduce_the_uncertainty_of_the_images() -> None:
     found = aggregate_seeds([value(0.9, 0.03)] * 50)
     assert found.high - found.value == pytest.approx(0.03)
 
 
-def test_readings_are_pooled_before_seeds() -> None:
+def test_readings_are_aggregated_before_seeds() -> None:
     one = [read(v, 0.1, n, seed=1) for n, v in enumerate([1.0, 1.2])]
     two = [read(v, 0.1, n + 5, seed=2) for n, v in enumerate([2.0, 2.2, 2.4])]
     found = pooled([*two, *one], {})["latency_ms"]
@@ -108,7 +108,7 @@ def test_readings_are_pooled_before_seeds() -> None:
     assert (found.seeds, found.readings) == (2, 5)
 
 
-def test_a_share_stays_a_share() -> None:
+def test_the_interval_of_a_share_is_clipped() -> None:
     seeds = [read(v, 0.01, n, "accuracy", seed=n) for n, v in enumerate([0.99, 0.95])]
     assert pooled(seeds, {"accuracy": "ms"})["accuracy"].high > 1
     found = pooled(seeds, {"accuracy": "fraction"})["accuracy"]
@@ -116,13 +116,13 @@ def test_a_share_stays_a_share() -> None:
     assert found.low == pytest.approx(max(0.0, pooled(seeds, {})["accuracy"].low))
 
 
-def test_nothing_takes_less_than_no_time() -> None:
+def test_the_interval_of_a_time_is_not_negative() -> None:
     found = pooled([read(0.1, 0.01), read(0.3, 0.01, order=2)], {})["latency_ms"]
     assert found.low == 0.0 < found.value < found.high
     assert pooled([read(-2.0, 0.5)], {})["latency_ms"].low == -2.5
 
 
-def test_times_of_other_shapes_than_the_newest_stay_out() -> None:
+def test_times_of_earlier_learned_shapes_are_excluded() -> None:
     def params(count: float, order: int, seed: int) -> Measurement:
         return read(count, 0.0, order, "params", learned=True, seed=seed)
 
@@ -130,7 +130,7 @@ def test_times_of_other_shapes_than_the_newest_stay_out() -> None:
         return read(ms, 0.1, order, learned=True, seed=seed)
 
     first = [params(100, 1, 0), time(1.0, 2, 0), time(1.2, 3, 0)]
-    # The same shapes again, and the shapes of another seed.
+    # The same shapes again, and those of another seed.
     again = [*first, params(100, 4, 0), params(90, 5, 1), time(0.5, 6, 1)]
     assert pooled(again, {})["latency_ms"].readings == 3
     other = [*again, params(110, 7, 0), time(3.0, 8, 0)]
@@ -140,17 +140,19 @@ def test_times_of_other_shapes_than_the_newest_stay_out() -> None:
 
 @pytest.mark.parametrize("count", [3, 4, 6, 12])
 @pytest.mark.parametrize(("offset", "error"), [(1.0, 0.0), (1.0, 0.3), (0.5, 1.0)])
-def test_pooled_readings_hold_the_truth(count: int, offset: float, error: float) -> None:
+def test_intervals_of_aggregated_readings_cover_the_true_value(
+    count: int, offset: float, error: float
+) -> None:
     rng = np.random.default_rng(count)
     held = []
     for _ in range(1000):
         numbers = 10 + offset * rng.normal(size=count) + error * rng.normal(size=count)
         held.append(holds(aggregate_readings([read(v, Z * error) for v in numbers]), 10))
-    # Within three standard errors of 95 %, or above: where errors are known, more is held.
+    # At least 95 % within three standard errors; with known errors the coverage is higher.
     assert np.mean(held) > 0.93
 
 
-def test_readings_with_an_offset_alone_are_held_about_as_often_as_said() -> None:
+def test_intervals_cover_the_true_value_if_readings_differ_by_an_offset_only() -> None:
     rng = np.random.default_rng(5)
     held = [
         holds(aggregate_readings([read(v) for v in rng.normal(100, 1, 5)]), 100)
@@ -159,7 +161,7 @@ def test_readings_with_an_offset_alone_are_held_about_as_often_as_said() -> None
     assert 0.94 < np.mean(held) < 0.985
 
 
-def test_what_many_designs_show_together_holds_for_each() -> None:
+def test_a_deviation_pooled_over_designs_applies_to_each() -> None:
     rng = np.random.default_rng(7)
     truths = rng.uniform(1, 9, 40)
     designs = {
@@ -171,30 +173,30 @@ def test_what_many_designs_show_together_holds_for_each() -> None:
     values = [found[str(number)]["latency_ms"] for number in range(40)]
     held = [holds(own, truth) for own, truth in zip(values, truths, strict=True)]
     assert np.mean(held) >= 0.9
-    # By Student's quantile of one design alone half the width would be 12.7 x 0.05 / sqrt(2).
+    # With Student's quantile for a single design, the half-width would be 12.7 x 0.05 / sqrt(2).
     widths = [(own.high - own.low) / own.value for own in values]
     assert max(widths) < 4 * 0.05
     single = found["single"]["latency_ms"]
     assert single.high - single.value == pytest.approx(2.02 * 0.05 * 3.15, rel=0.3)
 
 
-def test_too_few_designs_say_nothing_about_others() -> None:
+def test_a_deviation_of_few_designs_does_not_apply_to_others() -> None:
     designs = {"a": [read(1.0, 0.01, 1), read(1.3, 0.01, 2)], "b": [read(2.0, 0.01, 3)]}
     assert aggregate_all(designs, {})["b"] == {"latency_ms": value(2.0, 0.01)}
 
 
-def test_readings_that_designs_share_say_once_how_far_readings_lie_apart() -> None:
+def test_shared_readings_count_once_in_the_pooled_deviation() -> None:
     shared = [read(1.0, 0.01, 1), read(1.3, 0.01, 2)]
     designs = {**dict.fromkeys(map(str, range(9)), shared), "b": [read(2.0, 0.01, 3)]}
     found = aggregate_all(designs, {})
-    # One deployed network with two readings, however many designs run as it.
+    # One deployed network with two readings, which several designs share.
     assert found["b"] == {"latency_ms": value(2.0, 0.01)}
     own = pooled(shared, {})
     assert all(found[str(number)] == own for number in range(9))
     assert found["0"]["latency_ms"].rests_on == {1, 2}
 
 
-def test_one_training_is_luck_too_once_others_show_it() -> None:
+def test_the_variance_between_seeds_applies_to_single_trainings() -> None:
     twice = {
         str(number): [
             read(0.9 + 0.02 * n, 0.01, 2 * number + n, "accuracy", seed=n) for n in range(2)
@@ -208,9 +210,9 @@ def test_one_training_is_luck_too_once_others_show_it() -> None:
 
 
 def trained(rng: np.random.Generator, seeds: int, images: int, luck: float) -> Sequence[Estimate]:
-    """Classify the same images with networks of several seeds, some images being harder.
+    """Simulate the classification of the same images by networks of several seeds.
 
-    Image and seed have a normal effect each; an image is a hit where their sum, and chance, is
+    The image, the seed and chance have normal effects; the prediction is correct if their sum is
     below a threshold.
     """
     harder = rng.normal(size=images)
@@ -225,14 +227,14 @@ def trained(rng: np.random.Generator, seeds: int, images: int, luck: float) -> S
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 @pytest.mark.parametrize("luck", [0.02, 0.3])
-def test_means_over_seeds_hold_the_truth(seeds: int, luck: float) -> None:
+def test_intervals_of_means_over_seeds_cover_the_true_value(seeds: int, luck: float) -> None:
     rng = np.random.default_rng(seeds)
-    # Over all images and seeds the sum is normal.
+    # The sum over all images and seeds is normal.
     sigma = math.sqrt(1 + 0.25 + luck**2)
     truth = 0.5 * math.erfc(-1.6 / sigma / math.sqrt(2))
     held = [holds(aggregate_seeds(trained(rng, seeds, 360, luck)), truth) for _ in range(600)]
     assert np.mean(held) > 0.925
-    # The images alone, as each seed reports them, are not enough where luck is large.
+    # The interval of a single seed is too narrow if the variance between seeds is large.
     if luck == 0.3:
         alone = [holds(trained(rng, 1, 360, luck)[0], truth) for _ in range(600)]
         assert np.mean(alone) < 0.9

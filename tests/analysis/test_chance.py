@@ -31,7 +31,7 @@ BAD = Estimate(value=0.1, low=0.07, high=0.13, chance=0.12)
 
 @pytest.fixture(scope="module")
 def constant(tmp_path_factory: pytest.TempPathFactory) -> tuple[Front, list[Progress]]:
-    """A study of a network that predicts one class, and how its search was followed."""
+    """A study of a network that predicts one class, and the progress of its search."""
     folder = tmp_path_factory.mktemp("constant")
     space = varied(TINY, folder, MODEL, "model: tests.search.models:Constant")
     told: list[Progress] = []
@@ -39,7 +39,7 @@ def constant(tmp_path_factory: pytest.TempPathFactory) -> tuple[Front, list[Prog
     return search(space, trials=3, storage=storage, report=told.append), told
 
 
-def test_the_first_report_after_the_baseline_says_it(
+def test_the_first_progress_after_the_baseline_has_the_note(
     constant: tuple[Front, list[Progress]],
 ) -> None:
     _, told = constant
@@ -47,7 +47,7 @@ def test_the_first_report_after_the_baseline_says_it(
     assert "the baseline is not better than chance" in note
     assert "it predicts the same class for every image" in note
     assert "another learning rate, more epochs" in note and "batch norm" in note
-    # Once is enough.
+    # The note occurs once.
     assert told[-1].notes == (note,)
 
 
@@ -76,8 +76,8 @@ def test_nothing_is_compared_with_a_constant_baseline(
         found.pick("knee")
 
 
-def test_the_commands_say_it_in_one_line(tmp_path: Path) -> None:
-    # Nothing is learnt at this rate, and the network is no constant.
+def test_the_commands_report_it_in_one_line(tmp_path: Path) -> None:
+    # With this learning rate nothing is learnt, but the predictions are not constant.
     space = varied(TINY, tmp_path, "learning_rate: 0.2", "learning_rate: 1e-9")
     ended = dsx("search", space, "--trials", 2, folder=tmp_path)
     assert ended.code == 0
@@ -110,7 +110,7 @@ def one(trial: int, value: Estimate) -> Front:
     )
 
 
-def test_designs_better_than_chance_have_a_knee_though_the_baseline_does_not() -> None:
+def test_designs_better_than_chance_have_a_knee_even_if_the_baseline_is_at_chance() -> None:
     good = Estimate(value=0.9, low=0.8, high=0.95, chance=0.12)
     entries = (*one(0, BAD).entries, *one(1, good).entries)
     found = front(*entries)
@@ -131,13 +131,13 @@ def stored(
     )  # fmt: skip
 
 
-def test_readings_of_any_metric_say_what_chance_is() -> None:
+def test_readings_of_any_metric_may_state_the_chance_level() -> None:
     predictions = Predictions(chance=0.3, better_than_chance="above", predicted_classes=1)
     bad = aggregate_readings([stored(0.2, predictions)])
     assert (bad.chance, bad.at_chance, bad.constant) == (0.3, True, True)
     good = aggregate_readings([stored(0.9, dataclasses.replace(predictions, predicted_classes=2))])
     assert (good.chance, good.at_chance, good.constant) == (0.3, False, False)
-    # Of an error rate, less is better.
+    # A lower error rate is better.
     below = Predictions(chance=0.7, better_than_chance="below")
     assert aggregate_readings([stored(0.7, below)]).at_chance
     assert not aggregate_readings([stored(0.1, below)]).at_chance

@@ -1,4 +1,4 @@
-"""The front of a study, and picks by their rules."""
+"""The front of a study and the selection of designs."""
 
 import dataclasses
 import math
@@ -46,12 +46,12 @@ def trials(entries: tuple[Entry, ...]) -> list[int]:
     return [entry.trial for entry in entries]
 
 
-def test_nan_never_gets_in() -> None:
+def test_nan_is_rejected() -> None:
     with pytest.raises(AssertionError, match="holds a NaN"):
         front(entry(1, flops=math.nan, accuracy=0.5))
 
 
-def test_front_turns_signs_and_keeps_ties_but_not_the_infeasible() -> None:
+def test_the_front_respects_directions_and_ties_and_excludes_infeasible_designs() -> None:
     found = front(
         entry(0, flops=100, accuracy=0.9),
         entry(1, flops=50, accuracy=0.8),
@@ -64,14 +64,14 @@ def test_front_turns_signs_and_keeps_ties_but_not_the_infeasible() -> None:
     assert trials(found.on_front) == [0, 1, 3]
 
 
-def test_equal_designs_and_missing_objectives_are_our_own_mistake() -> None:
+def test_equal_designs_and_missing_objectives_raise_an_assertion_error() -> None:
     with pytest.raises(AssertionError, match="equal designs"):
         front(entry(1, flops=1, accuracy=1), entry(1, flops=2, accuracy=1))
     with pytest.raises(AssertionError, match=r"lacks .*accuracy"):
         front(entry(1, flops=1))
 
 
-def test_hypervolume_is_read_in_natural_signs() -> None:
+def test_the_reference_point_has_the_original_signs() -> None:
     found = Front(
         study="s",
         space="s",
@@ -89,18 +89,18 @@ def test_knee_is_nearest_the_ideal_point_of_scaled_objectives() -> None:
     ends = [entry(1, flops=0, accuracy=0.0), entry(2, flops=1000, accuracy=1.0)]
     near, far = entry(3, flops=300, accuracy=0.8), entry(4, flops=500, accuracy=0.85)
     assert front(*ends, near, far).knee is near
-    # In raw numbers #5 would be nearer: flops dwarf an accuracy.
+    # Without scaling #5 would be nearer, because flops are much larger than accuracies.
     assert front(*ends, near, far, entry(5, flops=10, accuracy=0.1)).knee is near
 
 
-def test_knee_takes_ties_by_id_and_constant_objectives_as_nothing() -> None:
+def test_ties_of_the_knee_are_resolved_by_id_and_constant_objectives_are_ignored() -> None:
     tied = [entry(3, flops=2, accuracy=0.5), entry(2, flops=1, accuracy=0.25)]
     assert front(*tied).knee is tied[1]
     same = [entry(n, a=1, b=n, c=-n) for n in (1, 2, 3)]
     assert front(*same, a="minimize", b="minimize", c="minimize").knee is same[1]
 
 
-def test_knee_survives_infinite_values() -> None:
+def test_the_knee_is_defined_with_infinite_values() -> None:
     infinite, middle = entry(1, a=math.inf, b=0), entry(2, a=1, b=0.2)
     rest = [entry(3, a=0, b=2), entry(4, a=2, b=0.1)]
     found = front(infinite, middle, *rest, a="minimize", b="minimize")
@@ -110,7 +110,7 @@ def test_knee_survives_infinite_values() -> None:
     assert best.knee.trial == 1
 
 
-def test_every_way_to_pick() -> None:
+def test_a_design_is_picked_by_every_kind_of_name() -> None:
     found = front(
         entry(0, flops=100, accuracy=0.9),
         entry(12, flops=20, accuracy=0.8),
@@ -124,7 +124,7 @@ def test_every_way_to_pick() -> None:
     assert found.pick(entry(7).id).trial == 7
 
 
-def test_best_takes_ties_by_the_distance_to_the_ideal() -> None:
+def test_ties_of_the_best_design_are_resolved_by_the_distance_to_the_ideal_point() -> None:
     points = [entry(1, a=0, b=9, c=0), entry(2, a=0, b=1, c=1), entry(3, a=5, b=0, c=2)]
     found = front(*points, a="minimize", b="minimize", c="minimize")
     assert found.best("a").trial == 2
@@ -144,7 +144,7 @@ def test_best_takes_ties_by_the_distance_to_the_ideal() -> None:
         ("baseline", "the baseline of study 'digits-1' is not measured yet"),
     ],
 )
-def test_a_wrong_pick_names_the_right_ones(name: str, complaint: str) -> None:
+def test_an_unknown_pick_lists_the_allowed_names(name: str, complaint: str) -> None:
     twin = entry(0x10001, flops=2, accuracy=0.1)
     object.__setattr__(twin, "id", "000100065537")
     with pytest.raises(DsxError, match=complaint):
@@ -152,7 +152,7 @@ def test_a_wrong_pick_names_the_right_ones(name: str, complaint: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["knee", "flops"])
-def test_nothing_feasible_is_said(name: str) -> None:
+def test_a_study_without_feasible_designs_has_no_front(name: str) -> None:
     found = front(entry(0, flops=1, accuracy=1, feasible=False))
     with pytest.raises(WorkFailed, match="'digits-1' has no front: No design meets the constra"):
         found.pick(name)
@@ -160,7 +160,7 @@ def test_nothing_feasible_is_said(name: str) -> None:
 
 
 def unsure(trial: int, half: float, **metrics: float) -> Entry:
-    """Give an entry with intervals as wide in every metric."""
+    """Return an entry with the same relative interval width in every metric."""
     ends = {
         name: Estimate(value=number, low=number - half, high=number + half)
         for name, number in metrics.items()
@@ -168,7 +168,7 @@ def unsure(trial: int, half: float, **metrics: float) -> Entry:
     return dataclasses.replace(entry(trial), metrics=ends)
 
 
-def test_classes_turn_signs_and_leave_the_infeasible_out() -> None:
+def test_membership_respects_directions_and_excludes_infeasible_designs() -> None:
     found = front(
         unsure(0, 0.05, flops=100, accuracy=0.9),
         unsure(1, 0.05, flops=50, accuracy=0.87),
@@ -184,7 +184,7 @@ def test_classes_turn_signs_and_leave_the_infeasible_out() -> None:
     assert pairs == [(0, 1), (2, 1)]
 
 
-def test_the_likeliest_are_those_that_fewest_of_the_front_dominate() -> None:
+def test_possible_designs_are_ordered_by_the_number_of_dominating_designs() -> None:
     found = front(
         unsure(1, 0.5, flops=10, accuracy=0.5),
         unsure(2, 0.5, flops=20, accuracy=0.6),
@@ -196,14 +196,14 @@ def test_the_likeliest_are_those_that_fewest_of_the_front_dominate() -> None:
     assert trials(found.possible) == [4, 5, 3]
 
 
-def test_a_number_outside_of_its_interval_is_our_own_mistake() -> None:
+def test_a_value_outside_its_interval_raises_an_assertion_error() -> None:
     outside = {"flops": Estimate(value=1.0, low=2.0, high=3.0), "accuracy": value(1.0)}
     with pytest.raises(AssertionError, match="outside of its interval"):
         front(dataclasses.replace(entry(1), metrics=outside))
 
 
 def timed(trial: int, ms: float, accuracy: float, **facts: Any) -> Entry:
-    """Make an entry with a latency that is known to 2 %."""
+    """Return an entry with a latency interval of 2 %."""
     found = entry(trial, latency_ms=ms, accuracy=accuracy)
     latency = Estimate(value=ms, low=0.98 * ms, high=1.02 * ms, **facts)
     return dataclasses.replace(found, metrics={**found.metrics, "latency_ms": latency})
@@ -221,7 +221,7 @@ def test_a_flagged_latency_makes_no_design_certain(flag: dict[str, bool], slower
         facts = [flag if trial in flagged else {} for trial in (0, 1)]
         found = front(timed(0, 1.0, 0.9, **facts[0]), timed(1, slower, 0.9, **facts[1]), **LATENCY)
         assert "certain" not in found.membership.values()
-        # One flagged reading of another network may well be a tenth off, but not a factor of 4.
+        # A flagged reading may be wrong by a tenth, but not by a factor of 4.
         assert found.membership[found.entries[1].id] == ("possible" if slower == 1.1 else "no")
         assert found.contested == [(found.entries[0], found.entries[1])]
         assert found.entries[1] in found.contenders
@@ -237,7 +237,7 @@ def test_designs_with_the_same_readings_have_one_latency() -> None:
     assert list(equal.membership.values()) == ["certain", "certain"]
 
 
-def test_why_a_front_is_empty_is_told_apart() -> None:
+def test_the_reasons_for_an_empty_front_are_distinguished() -> None:
     nothing = dataclasses.replace(front(entry(0, flops=1, accuracy=1)), entries=())
     assert nothing.why_empty == "No design is completed yet"
     damaged = dataclasses.replace(nothing, conditions={"damaged": "left out row 4"})

@@ -96,18 +96,18 @@ PROVENANCES = st.builds(
 )
 
 
-def test_every_part_is_tried() -> None:
+def test_every_part_of_a_provenance_is_tested() -> None:
     fields = {field.name for field in dataclasses.fields(Provenance)}
     assert fields - PARTS.keys() == {"converged", "noisy", "data_notes", "details"}
 
 
 @given(PROVENANCES)
-def test_a_provenance_comes_back_from_json_as_it_was(provenance: Provenance) -> None:
+def test_a_provenance_is_unchanged_by_a_json_round_trip(provenance: Provenance) -> None:
     stored = json.loads(json.dumps(to_json(provenance), allow_nan=False))
     assert from_json(Provenance, stored) == provenance
 
 
-def test_what_holds_its_default_is_not_stored() -> None:
+def test_default_values_are_not_stored() -> None:
     assert to_json(Provenance()) == {}
     assert to_json(Provenance(noisy=None, memory=PeakMemory(bytes=2, input_bytes=1))) == {
         "noisy": None,
@@ -131,7 +131,7 @@ def test_what_holds_its_default_is_not_stored() -> None:
         (None, "Input should be an object"),
     ],
 )
-def test_a_field_that_is_unknown_missing_or_of_another_type_is_refused(
+def test_a_field_that_is_unknown_missing_or_of_another_type_is_rejected(
     content: Any, problem: str
 ) -> None:
     with pytest.raises(ValueError, match=problem):
@@ -139,7 +139,7 @@ def test_a_field_that_is_unknown_missing_or_of_another_type_is_refused(
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
-def test_what_is_no_finite_number_is_neither_stored_nor_read(number: float) -> None:
+def test_infinite_values_and_nan_are_neither_stored_nor_read(number: float) -> None:
     made = (
         Provenance(predictions=Predictions(chance=number)),
         Provenance(predictions=Predictions(chance=0.1, losses=(1.0, number))),
@@ -153,7 +153,7 @@ def test_what_is_no_finite_number_is_neither_stored_nor_read(number: float) -> N
             from_json(Provenance, stored)
 
 
-def test_numbers_of_other_libraries_become_those_of_python() -> None:
+def test_numpy_scalars_become_python_numbers() -> None:
     made = Measurement(
         value=np.float32(0.5),  # type: ignore[arg-type]
         low=np.float32(0.25),  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What intervals leave open, against all truths that they allow."""
+"""Front membership, compared with all true values that the intervals allow."""
 
 import dataclasses
 import itertools
@@ -18,13 +18,13 @@ from dsx.analysis.membership import (
 )
 from dsx.analysis.pareto import Values, non_dominated
 
-# Few different ends, so that intervals touch, and exact ones are equal.
+# Few different ends, so that intervals touch and exact values are equal.
 END = st.integers(0, 3).map(float)
 INTERVAL = st.tuples(END, END).map(sorted)
 
 
 def intervals(most: int, widest: int) -> st.SearchStrategy[Values]:
-    """Give (n, m, 2) ends."""
+    """Return (n, m, 2) ends of intervals."""
     shapes = st.tuples(st.integers(1, most), st.integers(1, widest))
 
     def fill(shape: tuple[int, int]) -> st.SearchStrategy[Values]:
@@ -42,7 +42,7 @@ def independent_costs(lows: Values, highs: Values) -> Costs:
 
 
 def truths(ends: Values, labels: NDArray[np.intp] | None = None) -> list[Values]:
-    """List truths: each number at either end or in the middle of its interval."""
+    """List true values: each cost at an end or in the middle of its interval."""
     n, m, _ = ends.shape
     choices = [sorted({low, (low + high) / 2, high}) for low, high in ends.reshape(-1, 2)]
     found = [np.array(truth).reshape(n, m) for truth in itertools.product(*choices)]
@@ -62,12 +62,12 @@ def of_all_truths(ends: Values, labels: NDArray[np.intp] | None = None) -> list[
 
 
 @given(intervals(3, 2))
-def test_classes_are_those_of_all_truths(ends: Values) -> None:
+def test_membership_is_that_of_all_true_values(ends: Values) -> None:
     assert memberships(independent_costs(ends[..., 0], ends[..., 1])) == of_all_truths(ends)
 
 
 def in_common(ends: Values, rng: np.random.Generator) -> Costs:
-    """Let some designs have some numbers in common."""
+    """Generate designs with common costs."""
     n, m, _ = ends.shape
     labels = rng.integers(0, max(1, n - 1), (n, m))
     for column in range(m):
@@ -79,19 +79,19 @@ def in_common(ends: Values, rng: np.random.Generator) -> Costs:
 
 
 @given(intervals(3, 2), st.integers(0, 2**32 - 1))
-def test_numbers_in_common_are_the_same_in_every_truth(ends: Values, seed: int) -> None:
+def test_common_costs_are_equal_for_all_true_values(ends: Values, seed: int) -> None:
     costs = in_common(ends, np.random.default_rng(seed))
     assert memberships(costs) == of_all_truths(ends, costs.labels)
 
 
 @given(intervals(3, 2), st.integers(0, 2**32 - 1))
-def test_a_flagged_number_makes_nothing_certain(ends: Values, seed: int) -> None:
+def test_a_flagged_cost_makes_no_design_certain(ends: Values, seed: int) -> None:
     rng = np.random.default_rng(seed)
     costs = in_common(ends, rng)
-    # Numbers in common are flagged together.
+    # Common costs are flagged together.
     costs.flagged[:] = (rng.integers(0, 2, (ends.size, 1)) > 0)[costs.labels, 0]
     words = memberships(costs)
-    # Flagged costs may take any value, also beyond all others.
+    # Flagged costs may have any value, also beyond all others.
     ends[costs.flagged] = (-9.0, 9.0)
     unknown = of_all_truths(ends, costs.labels)
     for word, told in zip(words, unknown, strict=True):
@@ -99,7 +99,7 @@ def test_a_flagged_number_makes_nothing_certain(ends: Values, seed: int) -> None
         assert word != "no" or told in ("possible", "no")
 
 
-def test_flagged_latencies_that_lie_close_together_decide_nothing() -> None:
+def test_similar_flagged_latencies_decide_nothing() -> None:
     # Latency and error; the second design is slower, the third is far slower.
     values = np.array([[1.0, 0.1], [1.1, 0.1], [9.0, 0.1]])
     costs = independent_costs(values, values)
@@ -108,12 +108,12 @@ def test_flagged_latencies_that_lie_close_together_decide_nothing() -> None:
     costs = dataclasses.replace(costs, flagged=flagged)
     assert 1.0 * (1 + FLAGGED_ERROR) > 1.1 * (1 - FLAGGED_ERROR)
     assert memberships(costs) == ["possible", "possible", "no"]
-    # The third keeps the others from being certain.
+    # The third design could dominate the others.
     assert contested_pairs(costs) == [(0, 1), (0, 2), (1, 2)]
 
 
-def test_equal_deployed_networks_are_told_apart_by_everything_else() -> None:
-    # The latency is unknown, but it is one latency.
+def test_equal_deployed_networks_are_distinguished_by_other_costs() -> None:
+    # The latency is uncertain, but common to both.
     lows, highs = np.array([[1.0, 0.1], [1.0, 0.2]]), np.array([[2.0, 0.1], [2.0, 0.2]])
     apart = independent_costs(lows, highs)
     assert memberships(apart) == ["certain", "possible"]
@@ -125,7 +125,7 @@ def test_equal_deployed_networks_are_told_apart_by_everything_else() -> None:
 
 
 @given(intervals(9, 4), st.randoms(use_true_random=False))
-def test_no_truth_contradicts_a_class(ends: Values, random: object) -> None:
+def test_no_true_values_contradict_a_membership(ends: Values, random: object) -> None:
     words = np.array(memberships(independent_costs(ends[..., 0], ends[..., 1])))
     rng = np.random.default_rng(random.getrandbits(32))  # type: ignore[attr-defined]
     for _ in range(20):
@@ -136,7 +136,7 @@ def test_no_truth_contradicts_a_class(ends: Values, random: object) -> None:
 
 
 @given(intervals(6, 3))
-def test_where_nothing_is_contested_nothing_is_perhaps(ends: Values) -> None:
+def test_without_contested_pairs_no_design_is_possible(ends: Values) -> None:
     lows, highs = ends[..., 0], ends[..., 1]
     words = memberships(independent_costs(lows, highs))
     pairs = contested_pairs(independent_costs(lows, highs))
@@ -159,29 +159,29 @@ def test_where_nothing_is_contested_nothing_is_perhaps(ends: Values) -> None:
     }
 
 
-def test_exact_numbers_leave_nothing_open() -> None:
+def test_exact_costs_make_membership_certain() -> None:
     costs = np.array([[1.0, 2.0], [2.0, 1.0], [2.0, 2.0], [1.0, 2.0]])
-    # Of two that are equal in everything, both stay.
+    # Two equal designs are both on the front.
     assert memberships(independent_costs(costs, costs)) == ["certain", "certain", "no", "certain"]
     assert contested_pairs(independent_costs(costs, costs)) == []
 
 
 def test_an_interval_that_only_touches_decides() -> None:
     lows, highs = np.array([[1.0, 0.0], [1.0, 5.0]]), np.array([[1.0, 5.0], [1.0, 9.0]])
-    # The second may be as good as the first in all, and is worse otherwise.
+    # The second design is at best equal to the first, and otherwise worse.
     assert memberships(independent_costs(lows, highs)) == ["certain", "possible"]
     assert contested_pairs(independent_costs(lows, highs)) == [(1, 0)]
     lows[1, 1] = 5.1
     assert memberships(independent_costs(lows, highs)) == ["certain", "no"]
 
 
-def test_infinite_ends_and_nothing_at_all() -> None:
+def test_infinite_ends_and_no_designs() -> None:
     lows, highs = np.array([[-np.inf], [0.0], [np.inf]]), np.array([[np.inf], [1.0], [np.inf]])
     assert memberships(independent_costs(lows, highs)) == ["possible", "possible", "no"]
     assert memberships(independent_costs(np.zeros((0, 2)), np.zeros((0, 2)))) == []
 
 
-def test_many_designs_are_judged_like_few() -> None:
+def test_many_designs_are_compared_in_blocks() -> None:
     rng = np.random.default_rng(0)
     lows = rng.integers(0, 50, (3000, 3)).astype(float)
     highs = lows + rng.integers(0, 9, lows.shape).astype(float)

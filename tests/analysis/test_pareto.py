@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from dsx.analysis.pareto import Values, dominate, hypervolume, non_dominated, to_ideal
 
-# Few different values, so that ties and duplicates are the rule.
+# Few different values, so that ties and duplicates are frequent.
 COSTS = st.sampled_from([0.0, -0.0, 1.0, 2.0, 2.5, 1e9, math.inf, -math.inf])
 POINTS = st.tuples(st.integers(0, 9), st.integers(1, 4)).flatmap(
     lambda shape: hnp.arrays(np.float64, shape, elements=COSTS)
@@ -40,7 +40,7 @@ def test_front_of_many_points_is_that_of_brute_force(m: int) -> None:
     assert (non_dominated(points) == ~(nowhere_worse & somewhere_better).any(axis=0)).all()
 
 
-def test_which_dominates_which() -> None:
+def test_dominance_of_pairs() -> None:
     these = np.array([[0.0, 1.0], [1.0, 1.0]])
     those = np.array([[0.0, 1.0], [0.0, 2.0], [math.inf, 1.0], [-math.inf, 9.0]])
     expected = [[False, False], [True, False], [True, True], [False, False]]
@@ -48,7 +48,7 @@ def test_which_dominates_which() -> None:
     assert dominate(these[:0], those).shape == (4, 0)
 
 
-def test_nan_never_gets_in() -> None:
+def test_nan_is_rejected() -> None:
     points = np.array([[0.0, math.nan]])
     with pytest.raises(AssertionError, match="NaN"):
         non_dominated(points)
@@ -65,7 +65,7 @@ def test_the_ideal_point_is_the_best_of_all_in_each_objective() -> None:
 
 
 def _included_excluded(points: Values, reference: Values) -> float:
-    """The volume of a union of boxes, by inclusion and exclusion."""
+    """Compute the volume of a union of boxes by inclusion and exclusion."""
     total = 0.0
     for size in range(1, len(points) + 1):
         for chosen in itertools.combinations(points, size):
@@ -117,8 +117,8 @@ def _dtlz1_3d(n: int) -> Values:
     return np.stack([x, y, 0.5 - x - y], axis=1)[inside]
 
 
-# The sampled front lies on the true one and loses a sliver at every step, so its volume approaches
-# the exact one from below: with n points by at most 1/n in 2-d, 2/sqrt(n) times the side in 3-d.
+# The points of the sampled front are on the true front, so its volume approaches the exact one from
+# below. With n points the error is at most 1/n in 2-d, and 2/sqrt(n) times the side in 3-d.
 @pytest.mark.parametrize(
     ("points", "reference", "exact", "lost"),
     [

@@ -17,13 +17,13 @@ def numbers(*values: float) -> Numbers:
     return np.array(values, dtype=float)
 
 
-def test_tau_of_four_things_with_one_pair_exchanged() -> None:
-    # Six pairs, one of them the other way: (5 - 1) / 6.
+def test_tau_of_four_items_with_one_pair_swapped() -> None:
+    # Six pairs, one of them in opposite order: (5 - 1) / 6.
     assert tau(numbers(1, 2, 3, 4), numbers(10, 30, 20, 40)) == pytest.approx(4 / 6)
 
 
 @given(st.lists(st.tuples(FEW, FEW), min_size=3, max_size=8))
-def test_tau_counts_pairs_less_those_that_are_tied(points: list[tuple[int, int]]) -> None:
+def test_tau_counts_pairs_without_ties(points: list[tuple[int, int]]) -> None:
     x, y = (numbers(*side) for side in zip(*points, strict=True))
     assume(np.ptp(x) and np.ptp(y))
     ways = [
@@ -34,7 +34,7 @@ def test_tau_counts_pairs_less_those_that_are_tied(points: list[tuple[int, int]]
     assert tau(x, y) == pytest.approx(agreeing / math.sqrt(untied))
 
 
-def test_what_orders_alike_agrees_wholly_and_what_orders_backwards_not_at_all() -> None:
+def test_equal_order_has_tau_one_and_reversed_order_minus_one() -> None:
     x = numbers(1, 2, 3, 4, 5)
     alike, backwards = agreement(x, x**2), agreement(x, -x)
     for part in ("tau", "low", "high", "spearman"):
@@ -42,23 +42,23 @@ def test_what_orders_alike_agrees_wholly_and_what_orders_backwards_not_at_all() 
         assert getattr(backwards, part) == pytest.approx(-1)
 
 
-def test_spearman_of_four_things_with_one_pair_exchanged() -> None:
+def test_spearman_of_four_items_with_one_pair_swapped() -> None:
     # 1 - 6 * (1 + 1) / (4 * (16 - 1)).
     found = agreement(numbers(1, 2, 3, 4), numbers(10, 30, 20, 40))
     assert found.spearman == pytest.approx(0.8)
 
 
 def normal_pairs(rng: np.random.Generator, count: int) -> tuple[Numbers, Numbers]:
-    """Draw from two normal distributions of correlation 0.6."""
+    """Sample two normal distributions with correlation 0.6."""
     x, noise = rng.standard_normal((2, count))
     return x, 0.6 * x + 0.8 * noise
 
 
-def test_the_interval_is_as_wide_as_tau_scatters() -> None:
+def test_the_interval_has_the_width_of_the_distribution_of_tau() -> None:
     rng = np.random.default_rng(3)
     found = agreement(*normal_pairs(rng, 200))
     scatter = float(np.std([tau(*normal_pairs(rng, 200)) for _ in range(400)]))
-    # Of normal distributions tau is 2 / pi * arcsin of their correlation.
+    # For normal distributions, tau is 2 / pi * arcsin of the correlation.
     assert found.low < 2 / math.pi * math.asin(0.6) < found.high
     assert found.high - found.low == pytest.approx(2 * 1.96 * scatter, rel=0.2)
 
@@ -68,12 +68,12 @@ def test_the_same_numbers_give_the_same_interval() -> None:
     assert agreement(x, y) == agreement(x, y)
 
 
-def test_resamples_that_hold_one_thing_only_do_not_spoil_the_interval() -> None:
+def test_constant_resamples_are_ignored() -> None:
     found = agreement(numbers(1, 2, 3), numbers(1, 3, 2))
     assert -1 <= found.low <= found.tau <= found.high <= 1
 
 
-def test_exact_numbers_have_no_ceiling_but_one() -> None:
+def test_the_ceiling_of_exact_values_is_one() -> None:
     exact = numbers(1, 2, 2, 5)
     assert ceiling(exact, exact, exact) == pytest.approx(1)
 
@@ -82,17 +82,17 @@ FAR_OFF = 1e9
 """A third thing, whose order is never in doubt: it adds two pairs that are right."""
 
 
-def test_two_measurements_of_two_things() -> None:
-    # Each measurement orders them rightly with probability 3/4 where they lie 0.6745 standard
-    # deviations of their difference apart. Both are right or both wrong in 10 cases of 16, so that
-    # the pair adds 4/16.
+def test_two_measurements_of_two_items() -> None:
+    # If the items differ by 0.6745 standard deviations of their difference, a measurement orders
+    # them correctly with probability 3/4. Two measurements agree in 10 of 16 cases, so that the
+    # pair contributes 4/16.
     value = numbers(0, 0.6745 * math.sqrt(2), FAR_OFF)
     assert ceiling(value, value - 1.96, value + 1.96) == pytest.approx(2.25 / 3, abs=0.05)
 
 
 def test_each_side_of_an_uneven_interval_counts() -> None:
     value, far = numbers(0, 1, FAR_OFF), numbers(0, 1e5, 0)
-    # Upwards the second thing only gets farther away; downwards it passes the first half the time.
+    # Upwards the second item only moves away; downwards it passes the first half of the time.
     assert ceiling(value, value, value + far) == pytest.approx(1)
     assert ceiling(value, value - far, value) == pytest.approx(2 / 3, abs=0.05)
 

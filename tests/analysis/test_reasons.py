@@ -1,4 +1,4 @@
-"""Reasons of failures: what differs between candidates does not make them different kinds."""
+"""Kinds of reasons of failures, which ignore differences between candidates."""
 
 import pytest
 
@@ -62,7 +62,7 @@ def test_a_network_that_is_a_slot_itself_has_no_name_to_replace() -> None:
     assert len(grouped([(1, "a b"), (2, "a c")], ("",))) == 2
 
 
-def test_all_candidates_failed_if_none_was_measured_to_the_end() -> None:
+def test_all_candidates_failed_if_none_is_complete() -> None:
     assert not Outcomes().all_failed
     assert Outcomes(failed=1).all_failed
     assert Outcomes(failed=1, rejected=1).all_failed

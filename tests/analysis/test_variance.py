@@ -1,4 +1,4 @@
-"""Scatter: pooled variance against numpy, and what tells nothing."""
+"""Pooled relative standard deviation, compared with numpy."""
 
 import math
 
@@ -9,7 +9,7 @@ from scipy.stats import t
 from dsx.analysis.variance import deviation_of, pooled_deviation
 
 
-def test_of_one_design_it_is_the_standard_deviation_relative_to_the_mean() -> None:
+def test_the_deviation_of_one_design_is_the_relative_standard_deviation() -> None:
     values = [1.0, 1.1, 1.4]
     found = deviation_of(values)
     assert found is not None and found.freedom == 2
@@ -18,7 +18,7 @@ def test_of_one_design_it_is_the_standard_deviation_relative_to_the_mean() -> No
     assert found.half(float(np.mean(values)), 3) == pytest.approx(half)
 
 
-def test_several_designs_pool_their_squares() -> None:
+def test_the_squares_of_several_designs_are_pooled() -> None:
     a, b = np.array([1.0, 1.2]), np.array([10.0, 10.4, 11.0])
     found = pooled_deviation([a.tolist(), b.tolist(), [5.0]])
     squares = ((a / a.mean() - 1) ** 2).sum() + ((b / b.mean() - 1) ** 2).sum()
@@ -27,5 +27,5 @@ def test_several_designs_pool_their_squares() -> None:
 
 
 @pytest.mark.parametrize("designs", [[], [[1.0]], [[0.0, 0.0]]])
-def test_single_numbers_and_zeros_tell_nothing(designs: list[list[float]]) -> None:
+def test_single_values_and_zero_means_are_skipped(designs: list[list[float]]) -> None:
     assert pooled_deviation(designs) is None

@@ -17,7 +17,7 @@ def test_the_knee_is_written_and_described(used: Path, tmp_path: Path) -> None:
     knee = dsx("pareto", "--json", folder=used).json["knee"]
     assert manifest["design"] == knee
     assert f"(design {knee})" in ended.out
-    assert "checked in a fresh process on 512 images" in ended.out
+    assert "verified in a fresh process on 512 images" in ended.out
 
 
 def test_json_is_the_manifest(used: Path, tmp_path: Path) -> None:

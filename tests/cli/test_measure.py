@@ -42,7 +42,7 @@ def test_a_design_and_the_baseline(space: Path, tmp_path: Path) -> None:
 def test_slots_are_rows(space: Path, tmp_path: Path) -> None:
     ended = dsx("profile", space, CROSS, "--json", folder=tmp_path)
     rows = ended.json["layers"]
-    assert [row["slot"] for row in rows[-2:]] == ["stages.2.conv2", "everything else"]
+    assert [row["slot"] for row in rows[-2:]] == ["stages.2.conv2", "outside slots"]
     assert ended.json["design_pass"]["ms"] == pytest.approx(sum(row["ms"] for row in rows))
     assert rows[-2]["baseline_form"] == "conv" != rows[-2]["form"]
 

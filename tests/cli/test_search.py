@@ -65,11 +65,11 @@ def test_results_go_to_stdout_and_messages_to_stderr(tmp_path: Path, name: str) 
 def test_options_override_the_environment(tmp_path: Path) -> None:
     environment = {"DSX_STORAGE": "sqlite:///from/environment.db", "DSX_TRIALS": "2"}
     ended = dsx("search", STATIC, folder=tmp_path, environment=environment)
-    assert "finished: 2 measured" in ended.err
+    assert "finished: 2 completed" in ended.err
     assert (tmp_path / "from" / "environment.db").is_file()
     options = ("--trials", 1, "--storage", "sqlite:///from/option.db")
     ended = dsx("search", STATIC, *options, folder=tmp_path, environment=environment)
-    assert "finished: 1 measured" in ended.err
+    assert "finished: 1 completed" in ended.err
     assert (tmp_path / "from" / "option.db").is_file()
     assert not (tmp_path / "studies").exists()
 
@@ -101,9 +101,9 @@ def test_a_front_without_feasible_designs_is_reported(tmp_path: Path) -> None:
 def test_the_reason_of_an_early_end_is_reported(tmp_path: Path) -> None:
     ended = dsx("search", THREE, "--trials", 9, folder=tmp_path)
     assert ended.code == 0
-    assert "all 3 designs of the space were drawn: 3 completed" in ended.err
+    assert "search space exhausted: all designs evaluated: 3 completed" in ended.err
     ended = dsx("search", STATIC, "--trials", 9, "--timeout", "0s", folder=tmp_path)
-    assert "time is up: " in ended.err
+    assert "time budget exhausted: " in ended.err
 
 
 @pytest.mark.parametrize(
@@ -243,4 +243,4 @@ def test_the_constraint_that_most_candidates_violate_is_shown(tmp_path: Path) ->
 def test_omitted_options_are_counted_before_the_search(tmp_path: Path) -> None:
     space = varied(STATIC, tmp_path, "groups: [1, 2]", "groups: [1, 2, 3]")
     ended = dsx("search", space, "--trials", 2, folder=tmp_path)
-    assert ended.err.startswith("note: 1 option is left out for slots that cannot take them, the ")
+    assert ended.err.startswith("note: 1 option is not supported by some slots, the ")

@@ -21,7 +21,7 @@ def test_the_slots_of_a_network_are_listed(tmp_path: Path) -> None:
     assert lines[3].split() == [
         "grouped", "8->12", "3x3", "/2", "4", "groups", "6x6", "228", "7.78", "k",
     ]  # fmt: skip
-    assert "left alone: up is a ConvTranspose2d, not a nn.Conv2d" in lines
+    assert "excluded: up is a ConvTranspose2d, not a nn.Conv2d" in lines
     assert list(tmp_path.iterdir()) == []
 
 

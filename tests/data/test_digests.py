@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from dsx.activity import Kind, current
-from dsx.data import _digests as module
 from dsx.data._digests import cache_file, cached_digests
 from dsx.errors import DsxError
 
@@ -125,10 +124,7 @@ def test_queued_work_is_cancelled_after_an_error(root: Path) -> None:
     assert len(started) < 500
 
 
-def test_the_number_of_compared_images_is_announced(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "CHUNK", 2)
+def test_the_number_of_compared_images_is_announced(root: Path) -> None:
     seen = []
 
     def compute(file: OneFile) -> list[str]:
@@ -138,7 +134,7 @@ def test_the_number_of_compared_images_is_announced(
         return ["a"] * file.images
 
     given = [replace(OneFile.of(path), images=2) for path in sorted(root.iterdir())]
-    cached_digests(root, given, compute, 1)
+    cached_digests(root, given, compute, 1, chunk=2)
     # The first two files are in one chunk.
     assert seen[2] == (Kind.COMPARING_IMAGES, 6, "image", 4)
     assert current() is None

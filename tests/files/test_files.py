@@ -42,10 +42,10 @@ def test_a_file_has_the_permissions_of_the_umask(tmp_path: Path) -> None:
 
 
 def test_an_existing_file_is_kept_unless_it_may_be_replaced(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("mine")
+    (tmp_path / "a").write_text("user")
     with pytest.raises(FileExistsError, match="a"):
         write(tmp_path / "a", "new", replace=False)
-    assert (tmp_path / "a").read_text() == "mine"
+    assert (tmp_path / "a").read_text() == "user"
     assert names(tmp_path) == ["a"]
     write(tmp_path / "a", "new", replace=True)
     assert (tmp_path / "a").read_text() == "new"
@@ -113,9 +113,9 @@ def test_temporary_files_of_a_running_process_are_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [".a.12345678.part", ".b.12345678.dsx-part", ".a.x.dsx-part"])
 def test_files_of_other_names_are_not_touched(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_text("mine")
+    (tmp_path / name).write_text("user")
     write(tmp_path / "a", "", replace=False)
-    assert (tmp_path / name).read_text() == "mine"
+    assert (tmp_path / name).read_text() == "user"
 
 
 def test_only_regular_files_are_opened_without_blocking(tmp_path: Path) -> None:

@@ -71,26 +71,26 @@ def test_a_replaceable_folder_is_replaced(
 
 
 def test_other_folders_are_not_replaced(new: Path, work: Path) -> None:
-    source(work / "y", "mine")
+    source(work / "y", "user")
     with pytest.raises(DsxError, match="not this one"):
         folders.put(new, work / "y", refuse)
-    (work / "z").write_text("mine")
+    (work / "z").write_text("user")
     with pytest.raises(NotADirectoryError, match="z"):
         folders.put(new, work / "z", accept)
-    assert (texts(work / "y"), names(work)) == ({"mine"}, ["y", "z"])
+    assert (texts(work / "y"), names(work)) == ({"user"}, ["y", "z"])
 
 
 def test_a_file_added_at_the_last_moment_is_kept(new: Path, work: Path) -> None:
     source(work / "y", "old")
 
     def check(place: Path) -> None:
-        if (place / "mine").exists():
+        if (place / "user").exists():
             raise DsxError("a file was added")
-        (place / "mine").write_text("mine")
+        (place / "user").write_text("user")
 
     with pytest.raises(DsxError, match="a file was added"):
         folders.put(new, work / "y", check)
-    assert (texts(work / "y"), names(work)) == ({"old", "mine"}, ["y"])
+    assert (texts(work / "y"), names(work)) == ({"old", "user"}, ["y"])
 
 
 def test_folders_of_killed_processes_are_removed_and_those_of_running_ones_kept(

@@ -97,7 +97,7 @@ def test_a_sealed_document_of_another_form_is_not_recognised(
 def test_only_regular_files_of_dsx_are_replaced(tmp_path: Path) -> None:
     own = signed(b"<svg/>")
     (tmp_path / "own").write_bytes(own)
-    (tmp_path / "mine").write_bytes(b"mine")
+    (tmp_path / "user").write_bytes(b"user")
     (tmp_path / "link").symlink_to("own")
     (tmp_path / "dangling").symlink_to("nothing")
     (tmp_path / "folder").mkdir()
@@ -105,13 +105,13 @@ def test_only_regular_files_of_dsx_are_replaced(tmp_path: Path) -> None:
     for name in ("own", "absent"):
         check_replaceable(tmp_path / name, is_signed_file)
     problems = {
-        "mine": "exists, and dsx did not write it or it was changed since",
+        "user": "exists, and dsx did not write it or it was changed since",
         **dict.fromkeys(("link", "dangling", "folder", "pipe"), "exists and is not a regular file"),
     }
     for name, problem in problems.items():
         with pytest.raises(DsxError, match=rf"^'.*/{name}' {problem}"):
             write_own(tmp_path / name, own, is_signed_file)
-    assert (tmp_path / "mine").read_bytes() == b"mine"
+    assert (tmp_path / "user").read_bytes() == b"user"
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted([*problems, "own"])
 
 
@@ -135,11 +135,11 @@ def test_a_file_that_appears_during_a_write_is_kept(tmp_path: Path) -> None:
     def is_own(path: Path) -> bool:
         # Called for the old file first, and again when the new file is complete.
         content = path.read_bytes()
-        file.write_bytes(b"mine")
+        file.write_bytes(b"user")
         return content == signed(b"old")
 
     file.write_bytes(signed(b"old"))
     with pytest.raises(DsxError, match="it was changed since"):
         write_own(file, signed(b"new"), is_own)
-    assert file.read_bytes() == b"mine"
+    assert file.read_bytes() == b"user"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.svg"]

@@ -1,4 +1,4 @@
-"""Fronts to look at: two to four objectives, intervals, fallbacks, an infeasible design."""
+"""Fronts with one to four objectives, intervals, fallbacks and an infeasible design."""
 
 import math
 from dataclasses import replace
@@ -92,25 +92,25 @@ def four() -> Front:
 
 @pytest.fixture
 def one() -> Front:
-    """A single objective."""
+    """Build a front with a single objective."""
     return make("accuracy")
 
 
 @pytest.fixture
-def lone() -> Front:
-    """Only the baseline."""
+def baseline_only() -> Front:
+    """Build a front that contains only the baseline."""
     return make("flops", "accuracy", trials=range(1))
 
 
 @pytest.fixture
-def hopeless() -> Front:
-    """No feasible design, and no baseline yet."""
+def infeasible() -> Front:
+    """Build a study without a feasible design and without a baseline."""
     return make("flops", "accuracy", trials=range(8, 9))
 
 
 @pytest.fixture
-def ragged() -> Front:
-    """No baseline; infinite numbers, endless intervals, missing metrics, flops far apart."""
+def incomplete() -> Front:
+    """Build a front without baseline, with infinite values and intervals, and missing metrics."""
     front = make("flops", "accuracy", "latency_ms", trials=range(1, 9))
     first, second, *rest = front.entries
     slow = Estimate(value=math.inf, low=0.1, high=math.inf)
@@ -124,7 +124,7 @@ def ragged() -> Front:
 
 @pytest.fixture(scope="session")
 def proxies() -> ProxyReport:
-    """Nine designs and one that was rejected; all use the same memory, and fft is not counted."""
+    """Build a report on nine designs and a rejected one, with constant peak memory."""
     front = make("flops", "latency_ms", "accuracy")
     numbers = {entry.id: entry.metrics for entry in front.entries}
     rejected = {"params": _exact(9000), "flops": _exact(9e9), "latency_ms": _exact(0.5)}
@@ -138,8 +138,8 @@ def proxies() -> ProxyReport:
 
 
 @pytest.fixture
-def doubtful(three: Front) -> Front:
-    """Means over seeds, numbers taken under bad conditions, two devices in one front."""
+def flagged_front(three: Front) -> Front:
+    """Build a front with means over seeds, flagged values and two devices."""
 
     def doubt(entry: Entry) -> Entry:
         metrics = dict(entry.metrics)
@@ -157,8 +157,8 @@ def doubtful(three: Front) -> Front:
 
 
 @pytest.fixture
-def crowd(two: Front) -> Front:
-    """Fourteen designs that only their intervals keep from being dominated."""
+def crowded(two: Front) -> Front:
+    """Build a front with fourteen possible members that are dominated by value."""
 
     def near(n: int) -> Entry:
         twin = two.entries[2]

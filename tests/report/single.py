@@ -1,4 +1,4 @@
-"""Numbers of a single design to be printed, none of them measured."""
+"""Made-up results of a single design."""
 
 import dataclasses
 from datetime import datetime
@@ -27,23 +27,23 @@ NOON = datetime(2026, 11, 24, 12, 5, 30)
 
 
 def space() -> SearchSpace:
-    """A space with seven slots."""
+    """Build a space with seven slots."""
     return build_space("mine", "mine.yaml", TEXT)
 
 
 def crossed(of: SearchSpace) -> Design:
-    """A design of it with one slot redesigned."""
+    """Build a design with one redesigned slot."""
     return of.design({"stages.0.conv1": ConvSpec(kernel_shape="cross")})
 
 
 def number(reading: Measurement, stored: bool = False) -> MetricResult:
-    """A result measured at noon."""
+    """Build a result measured at noon."""
     newest = dataclasses.replace(reading, measured_at=NOON)
     return MetricResult(estimate=estimate_of(reading), newest=newest, stored=stored)
 
 
 def latency(value: float, stored: bool = False, **facts: Any) -> MetricResult:
-    """A latency that is known within 2 percent."""
+    """Build a latency with an interval of 2 %."""
     reading = Measurement(
         value=value, low=0.98 * value, high=1.02 * value, provenance=Provenance(**facts)
     )
@@ -51,7 +51,7 @@ def latency(value: float, stored: bool = False, **facts: Any) -> MetricResult:
 
 
 def measured() -> Measured:
-    """Counted and timed numbers of a design and of the baseline."""
+    """Build counted and timed results of a design and of the baseline."""
     forms = {"stages.0.conv1": "shifted", "stages.0.conv2": "dense"}
     return Measured(
         metrics={name: find(Metric, name) for name in ("params", "flops", "latency_ms")},
@@ -70,7 +70,7 @@ def measured() -> Measured:
 
 
 def breakdown(of: SearchSpace, scale: float, forms: dict[str, str]) -> Breakdown:
-    """Rows of 1, 2, 3 ... milliseconds, the last one everything else."""
+    """Build rows of 1, 2, 3 ... times a number of milliseconds."""
     names: list[str | None] = [slot.name for slot in of.analysis.slots]
     layers = []
     for row, name in enumerate([*names, None]):

@@ -1,4 +1,4 @@
-"""One function, three formats, clear refusals."""
+"""Plots in three formats, and their errors."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ def test_formats(two: Front, tmp_path: Path, suffix: str, start: bytes) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".html"])
-def test_a_plot_of_its_own_is_replaced_until_it_is_changed(
+def test_a_plot_of_dsx_is_replaced_unless_it_was_changed(
     two: Front, tmp_path: Path, suffix: str
 ) -> None:
     path = tmp_path / f"front{suffix}"
@@ -46,7 +46,7 @@ def test_a_plot_of_its_own_is_replaced_until_it_is_changed(
         ("front", "no plot format called ''"),
     ],
 )
-def test_an_unknown_suffix_names_the_known(
+def test_an_unknown_suffix_names_the_known_ones(
     two: Front, tmp_path: Path, name: str, complaint: str
 ) -> None:
     with pytest.raises(DsxError, match=complaint):
@@ -56,12 +56,12 @@ def test_an_unknown_suffix_names_the_known(
 
 def test_an_unwritable_path_is_one_line(two: Front, tmp_path: Path) -> None:
     path = tmp_path / "missing" / "front.svg"
-    said = f"^plot: '{re.escape(str(path))}' cannot be written: No such file or directory$"
-    with pytest.raises(DsxError, match=said):
+    problem = f"^plot: '{re.escape(str(path))}' cannot be written: No such file or directory$"
+    with pytest.raises(DsxError, match=problem):
         plot(two, path)
 
 
-def test_an_unknown_metric_is_refused(two: Front, tmp_path: Path) -> None:
+def test_an_unknown_metric_is_rejected(two: Front, tmp_path: Path) -> None:
     with pytest.raises(DsxError, match=r"no metric called 'flop' .* mean 'flops'"):
         plot(two, tmp_path / "front.png", x="flop")
     assert not list(tmp_path.iterdir())
@@ -79,7 +79,7 @@ def test_proxies_have_the_same_formats(
     assert path.read_bytes().startswith(start)
 
 
-def test_proxies_in_an_unknown_format_are_refused(proxies: ProxyReport, tmp_path: Path) -> None:
+def test_proxies_in_an_unknown_format_are_rejected(proxies: ProxyReport, tmp_path: Path) -> None:
     with pytest.raises(DsxError, match=r"no plot format called '.pgn' .* mean '.png'"):
         plot_proxies(proxies, tmp_path / "proxies.pgn")
     assert not list(tmp_path.iterdir())

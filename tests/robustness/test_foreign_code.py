@@ -50,7 +50,7 @@ def test_code_of_a_stored_study_is_run_only_with_permission(
     folder: Path, tally: Tally, arguments: list[str]
 ) -> None:
     refusal = one_line(dsx(*arguments, folder=folder), 2)
-    right = refusal.startswith("static (as study 'static' has it):2: model: 'canary:Net' is not ")
+    right = refusal.startswith("static (of study 'static'):2: model: 'canary:Net' is not ")
     right = right and "add --space FILE" in refusal and "or --trust" in refusal
     check_case(tally, KIND, right and not (folder / "CANARY").exists(), refusal)
     for more in (["--space", "static.yaml"], ["--trust"]):

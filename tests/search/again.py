@@ -1,4 +1,4 @@
-"""A study to be measured again: its numbers are made to leave everything open."""
+"""Studies whose stored measurements are changed so that designs are contested or flagged."""
 
 import sqlite3
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from tests.search.looking import rows
 
 
 def searched(space: Path, folder: Path, trials: int = 3) -> str:
-    """Search a space to its end, and nothing more; gives the database."""
+    """Run a search without final timings; return the URL of the database."""
     storage = f"sqlite:///{folder}/studies/dsx.db"
     with pytest.MonkeyPatch.context() as patch:
         let_forms_be(own=True, patch=patch)
@@ -32,21 +32,21 @@ def searched(space: Path, folder: Path, trials: int = 3) -> str:
 
 
 def change(storage: str, what: Callable[[MeasurementRow], None]) -> None:
-    """Change all numbers of a database."""
+    """Change all measurements of a database."""
     with Session(open_database(storage, create=True)) as session, session.begin():
         for row in session.scalars(select(MeasurementRow)):
             what(row)
 
 
 def leave_open(row: MeasurementRow) -> None:
-    """Widen an interval, so that it says next to nothing; as if the machine had been quiet."""
+    """Widen the interval of a measurement so that designs are contested, without flags."""
     if row.metric in ("accuracy", "latency_ms"):
         row.low, row.high = row.value / 4, max(1.0, row.value * 4)
         row.provenance = replace(row.provenance, converged=True, noisy=False)
 
 
 def mark(*designs: str, noisy: bool = True) -> Callable[[MeasurementRow], None]:
-    """Let the machine have been busy, or not, when some designs were timed."""
+    """Return a function that flags the latencies of designs as noisy or as unconverged."""
 
     def change_one(row: MeasurementRow) -> None:
         rough = row.design in designs
@@ -59,7 +59,7 @@ def mark(*designs: str, noisy: bool = True) -> Callable[[MeasurementRow], None]:
 
 
 def copy_to(storage: str, folder: Path) -> str:
-    """Copy a database; gives the copy."""
+    """Copy a database; return the URL of the copy."""
     (folder / "studies").mkdir()
     file = folder / "studies" / "dsx.db"
     with (
@@ -80,7 +80,7 @@ def readings(storage: str, metric: str = "latency_ms") -> dict[str, int]:
 
 
 def let_machine_be(is_busy: bool, patch: pytest.MonkeyPatch) -> None:
-    """Let the machine look busy, or quiet, whatever it is; no reading is flagged otherwise."""
+    """Patch the load of the machine, and let every reading converge."""
     since, estimated = busy.load_since, rounds._Rounds._estimate
     for module, name in ((busy, "load_since"), (loop, "load_since")):
         patch.setattr(module, name, lambda *looks: since(*looks)._replace(noisy=is_busy))

@@ -1,4 +1,4 @@
-"""Metrics as a user may have them outside dsx, one of each stage."""
+"""Metrics outside dsx, one of each stage."""
 
 import itertools
 
@@ -10,7 +10,7 @@ _TURNS = itertools.count()
 
 
 def _watts(candidate: Candidate) -> Measurement:
-    """Differ from reading to reading, by more than the designs differ."""
+    """Return values that differ more between readings than between designs."""
     candidate.run()
     value = 2.0 + candidate.cost.params / 1e6 + 0.1 * (next(_TURNS) % 2)
     return Measurement(value=value, low=value / 2, high=value * 2)

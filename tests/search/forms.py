@@ -9,13 +9,13 @@ from dsx.conv.deploy import Choice, _choose
 
 
 def let_forms_be(own: bool, patch: pytest.MonkeyPatch) -> None:
-    """Let the dense form of each convolution be the fastest, or one of its own forms.
+    """Patch the selection of deployed forms: the dense form, or a form other than dense.
 
-    With the dense form every redesigned network runs as the baseline; with own forms it does not.
+    With dense forms every redesigned network has the deployed network of the baseline.
     """
 
-    def race(forms: Mapping[str, nn.Module], *_: object) -> Choice:
+    def select(forms: Mapping[str, nn.Module], *_: object) -> Choice:
         others = [name for name in forms if name != _choose.DENSE]
         return Choice(form=min(others, default=_choose.DENSE) if own else _choose.DENSE, seconds={})
 
-    patch.setattr(_choose, "_race", race)
+    patch.setattr(_choose, "_select", select)

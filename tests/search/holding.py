@@ -1,4 +1,4 @@
-"""Other processes that hold a lease: real ones, to be stopped, continued and killed."""
+"""Processes that hold a lease, which tests stop, continue and kill."""
 
 import ctypes
 import os
@@ -50,7 +50,7 @@ def hold(line: Connection, storage: str, intervals: Intervals, shift: float = 0.
 
 
 def attempt(lease: Lease, request: str = "write") -> str:
-    """Do something that only the holder of a lease may do; return why it failed, or nothing."""
+    """Perform an action that requires the lease; return the error, if there is one."""
     try:
         if request == "check":
             lease.check()
@@ -71,7 +71,7 @@ def write(lease: Lease) -> None:
 
 
 def hold_apart(line: Connection, storage: str, intervals: Intervals) -> None:
-    """Hold the lease in a new namespace of process ids, on a host of another name."""
+    """Hold the lease in a new namespace of process ids, on a host with another name."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_NEW_UTS | _NEW_PID):
         line.send(f"no namespaces: {os.strerror(ctypes.get_errno())}")

@@ -1,4 +1,4 @@
-"""Stage and refinement of the metrics of dsx, as a study holds them."""
+"""Stage and refinement of the metrics of dsx, as stored with a study."""
 
 from dsx.analysis.front import MetricKind
 from dsx.lookup import find, names

@@ -1,4 +1,4 @@
-"""Look into a database from outside, and follow a search."""
+"""Helpers that read a database and follow the progress of a search."""
 
 import dataclasses
 from collections import Counter
@@ -22,19 +22,19 @@ Row = TypeVar("Row", bound=Base)
 
 
 def rows(storage: str, table: type[Row]) -> list[Row]:
-    """Read a whole table, in the order of its keys."""
+    """Read all rows of a table in the order of their keys."""
     key = inspect(table).primary_key
     with Session(open_database(storage, create=False), expire_on_commit=False) as session:
         return list(session.scalars(select(table).order_by(*key)))
 
 
 def trials(storage: str, study: str) -> list[TrialRow]:
-    """Read the draws of a study, in order."""
+    """Read the trials of a study in order."""
     return [row for row in rows(storage, TrialRow) if row.study == study]
 
 
 def states(storage: str, study: str) -> Counter[str]:
-    """Count the draws of a study by what became of them."""
+    """Count the trials of a study by their state."""
     return Counter(row.state for row in trials(storage, study))
 
 
@@ -44,7 +44,7 @@ def measured(storage: str) -> Counter[tuple[str, str, str]]:
 
 
 def moved(storage: str, study: str, designs: Collection[str]) -> str:
-    """Let designs of a study have been measured on another device; give its fingerprint."""
+    """Assign the measurements of designs to another device; return its fingerprint."""
     engine = open_database(storage, create=True)
     other = MeasurementStore(engine, dataclasses.replace(this_device(), cores=4096)).device
     drawn = select(TrialRow.design).where(TrialRow.study == study)
@@ -72,7 +72,7 @@ def weight_files(storage: str, study: str) -> dict[str, Path]:
 
 
 class Following:
-    """A report that keeps all it is told, and interrupts the search when it has seen enough."""
+    """Collects the progress of a search, and interrupts the search on a condition."""
 
     def __init__(self, enough: Callable[[Progress], bool] = lambda progress: False) -> None:
         self.told: list[Progress] = []
@@ -90,7 +90,7 @@ class Following:
 
 
 def trained(patch: pytest.MonkeyPatch) -> list[Activity]:
-    """Return a list to which every training is added that starts from now on."""
+    """Return a list to which every training is added when it starts."""
     found: list[Activity] = []
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Metrics that measure what no metric should."""
+"""Metrics that return invalid values."""
 
 import math
 import sys
@@ -36,14 +36,14 @@ def _metric_of(readings: list[Measurement]) -> Metric:
 value_nan, low_nan, high_nan = (_counted(end, math.nan) for end in ("value", "low", "high"))
 value_inf, low_inf, high_inf = (_counted(end, math.inf) for end in ("value", "low", "high"))
 
-# No number at first, one from then on.
+# NaN at first, then a number.
 late = _metric_of(
     [Measurement(value=math.nan, low=0.0, high=0.0), Measurement(value=1.0, low=1.0, high=1.0)]
 )
 
 
 def _sized(number: Callable[[float], Any]) -> Metric:
-    """Make a metric that returns and depends on numbers of another library."""
+    """Build a metric that returns and depends on numpy scalars."""
 
     def read(candidate: Candidate) -> Measurement:
         value = number(candidate.cost.params)
@@ -91,7 +91,7 @@ complex_number = _metric_of([Measurement(value=3j, low=3.0, high=3.0)])  # type:
 
 def _fragile(candidate: Candidate) -> Measurement:
     if any(isinstance(module, DsxConv) for module in candidate.network.modules()):
-        # Half of a surrogate pair, which no database stores.
+        # A lone surrogate, which no database can store.
         raise TypeError("a\udc80b")
     return Measurement(value=3.0, low=3.0, high=3.0)
 
@@ -128,7 +128,7 @@ unsupported_exits = _refusing(_exits)
 
 
 def _interleaved(readings: Callable[[int], Any]) -> Metric:
-    """Make a metric that is sound for one network, and not for several at once."""
+    """Build a metric that is valid for one network, but not for several interleaved networks."""
 
     def read_in_turn(candidates: Sequence[Candidate], waiting: object) -> list[Measurement]:
         found: list[Measurement] = readings(len(candidates))

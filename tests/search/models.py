@@ -1,4 +1,4 @@
-"""Networks that do what networks of users do at times."""
+"""Networks with problems that networks of users may have."""
 
 import math
 from pathlib import Path
@@ -10,11 +10,11 @@ from dsx.nets.small_cnn import SmallCnn
 
 
 class Fragile(SmallCnn):
-    """Fails in training, by an error or by a loss that is no number.
+    """A network that fails in training, by an error or by a loss of NaN.
 
     Args:
-        error: What goes wrong: "nan", an error's name, or "long" for an error of a long message.
-        always: Whether the baseline fails too, or redesigned networks only.
+        error: Kind of the failure: "nan", the name of an error, or "long" for a long message.
+        always: Whether the baseline fails too, not only redesigned networks.
     """
 
     def __init__(self, error: str, always: bool = False) -> None:
@@ -38,7 +38,7 @@ class Fragile(SmallCnn):
 
 
 class Constant(SmallCnn):
-    """Predicts the same class for every image, however long it is trained."""
+    """A network that predicts the same class for every image, even after training."""
 
     def __init__(self) -> None:
         super().__init__(width=4)
@@ -49,7 +49,7 @@ class Constant(SmallCnn):
 
 
 class Greedy(SmallCnn):
-    """Asks for more memory than any machine has.
+    """A network that allocates more memory than any machine has.
 
     Args:
         when: "built", "run" (without gradients) or "trained".
@@ -71,10 +71,10 @@ class Greedy(SmallCnn):
 
 
 class Breaking(SmallCnn):
-    """Fails in its fifth step once there is a file.
+    """A network that fails in its fifth step if a file exists.
 
     Args:
-        file: Which file.
+        file: Path of the file.
     """
 
     def __init__(self, file: str) -> None:
@@ -90,7 +90,7 @@ class Breaking(SmallCnn):
 
 
 class Transforming(SmallCnn):
-    """Computes a Fourier transform, which nobody counts."""
+    """A network with a Fourier transform, whose FLOPs are not counted."""
 
     def __init__(self) -> None:
         super().__init__(width=4)

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own: real, in a temporary folder, without access by network."""
+"""A PostgreSQL server for tests, in a temporary folder and without network access."""
 
 import os
 import secrets
@@ -30,7 +30,7 @@ class Server:
 
     def __init__(self, programs: Path) -> None:
         self._programs = programs
-        # Not pytest's folder, which only the user who runs the tests can open.
+        # Not the folder of pytest, which other users cannot open.
         self.folder = Path(tempfile.mkdtemp(prefix="dsx-postgres-", dir="/tmp"))
         if os.geteuid() == 0:
             shutil.chown(self.folder, USER)
@@ -38,13 +38,13 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        """Start the server, and wait until it answers."""
+        """Start the server and wait until it responds."""
         settings = {**SETTINGS, "unix_socket_directories": str(self.folder)}
         options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
         self._run("pg_ctl", "-w", "-o", options, "-l", f"{self.folder}/log", "start")
 
     def stop(self, mode: str = "fast") -> None:
-        """Stop the server: it breaks all connections, in mode `immediate` without a goodbye."""
+        """Stop the server, which breaks all connections, in mode `immediate` without notice."""
         self._run("pg_ctl", "-w", "-m", mode, "stop")
 
     def create_database(self) -> str:
@@ -61,7 +61,7 @@ class Server:
         return self._address(name)
 
     def remove(self) -> None:
-        """Stop the server for good."""
+        """Stop the server and delete its files."""
         self.stop("immediate")
         shutil.rmtree(self.folder)
 
@@ -71,7 +71,7 @@ class Server:
     def _run(self, program: str, *arguments: str) -> None:
         become = ["runuser", "-u", USER, "--"] if os.geteuid() == 0 else []
         command = [*become, str(self._programs / program), "-D", f"{self.folder}/data", *arguments]
-        # Its output goes to a file, since the server would keep a pipe open.
+        # The output goes to a file, because the server would keep a pipe open.
         with (self.folder / "output").open("ab") as output:
             ended = subprocess.run(
                 command,
@@ -85,7 +85,7 @@ class Server:
 
 
 def start_server() -> Server:
-    """Start a server, or skip the test where PostgreSQL is not installed."""
+    """Start a server, or skip the test if PostgreSQL is not installed."""
     found = sorted(PROGRAMS.glob("*/bin/initdb"), key=lambda file: int(file.parts[-3]))
     installed = shutil.which("initdb")
     if not found and installed is None:

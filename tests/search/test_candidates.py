@@ -1,4 +1,4 @@
-"""Candidates share what the database holds for a device, and what is learned is stored there."""
+"""Candidates use and extend the stored form cache and reference times of a device."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the machine and the database offer."""
+"""Examination of the machine and of a database."""
 
 import dataclasses
 import re
@@ -38,7 +38,7 @@ def test_the_machine_is_described(storage: str) -> None:
     assert all(isinstance(found, str) and found for found in findings.values())
 
 
-def test_the_reference_of_this_machine_is_taken_anew(
+def test_the_reference_workload_is_recalibrated(
     storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -46,27 +46,27 @@ def test_the_reference_of_this_machine_is_taken_anew(
     reference_times[ReferenceWorkload(CpuClock("thread"), 1).situation] = 1e-3
     reference_times["beside a network"] = 0.25
     before = examine(storage).findings
-    assert " of its reference" in before["reference_workload"]
+    assert ", drift " in before["reference workload"]
     assert "calibrate=True" in before["advice"]
     found = examine(storage, calibrate=True).findings
     said = (
-        r"taken anew: \d+\.\d{3} ms \(0\.001 ms before\); 1 beside networks will be, with the next "
-        "timing of each"
+        r"re-calibrated: \d+\.\d{3} ms \(previously 0\.001 ms\); 1 more will be measured with the "
+        "next timing of each"
     )
-    assert re.fullmatch(said, found["reference"])
+    assert re.fullmatch(said, found["reference time"])
     assert [value > 1e-2 for value in reference_times.values()] == [True]
-    # A machine that slows down right after the reference was taken needs another try.
+    # If the machine slows down right after the calibration, another attempt is needed.
     advice = (examine(storage, calibrate=True).findings["advice"] for _ in range(5))
     assert any("calibrate=True" not in words for words in advice)
 
 
-def test_a_container_that_gets_less_than_its_cores_is_told() -> None:
+def test_a_cpu_quota_of_the_container_is_reported() -> None:
     limited = dataclasses.replace(this_device(), cores=2, cpu_quota=1.5)
-    assert _cores(limited) == "2 (CPU time of 1.5: a limit of this container)"
+    assert _cores(limited) == "2 (the container limits the CPU time to 1.5 cores)"
     assert _cores(dataclasses.replace(limited, cpu_quota=None)) == "2"
 
 
-def test_the_database_is_looked_at_and_not_made(
+def test_the_database_is_examined_and_not_created(
     storage: str, finished: str, tmp_path: Path
 ) -> None:
     said = f"no database at {storage}; `dsx search` creates one"
@@ -87,7 +87,7 @@ def test_readings_of_the_same_network_are_checked_against_each_other(
         taken = session.scalars(select(MeasurementRow).where(MeasurementRow.samples != b""))
         for number, row in enumerate(taken.all()):
             facts = {c.name: getattr(row, c.name) for c in MeasurementRow.__table__.columns}
-            # The first network is read once more, far away from its first reading.
+            # The first network has a second reading that differs strongly from the first.
             far = {"low": 999 * row.high, "value": 1e3 * row.high, "high": 1001 * row.high}
             session.add(MeasurementRow(**facts | {"id": None} | ({} if number else far)))
     found = examine(storage)
@@ -104,6 +104,6 @@ def test_no_password_is_shown() -> None:
     assert found.startswith("postgresql://u:***@127.0.0.1:1/x cannot be opened")
 
 
-def test_what_is_no_database_url_is_refused() -> None:
+def test_an_invalid_database_url_is_rejected() -> None:
     with pytest.raises(StorageError, match="'nothing' is not a database URL"):
         examine("nothing")

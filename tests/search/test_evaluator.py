@@ -1,4 +1,4 @@
-"""One design through its metrics: cheap before dear, and what goes wrong on the way."""
+"""Evaluation of a design: the order of the metrics, and failures."""
 
 import dataclasses
 import json
@@ -34,7 +34,7 @@ def metrics_of(storage: str, design: str | None) -> set[str]:
     return {metric for found, metric, _ in measured(storage) if found == design}
 
 
-def test_a_design_that_breaks_a_counted_constraint_is_neither_timed_nor_trained(
+def test_a_design_that_violates_a_counted_constraint_is_neither_timed_nor_trained(
     storage: str, tmp_path: Path
 ) -> None:
     objectives = "objectives: {accuracy: maximize, latency_ms: minimize}"
@@ -46,7 +46,7 @@ def test_a_design_that_breaks_a_counted_constraint_is_neither_timed_nor_trained(
     assert rejected
     for row in rejected:
         assert metrics_of(storage, row.design) == {"params", "flops", "bits"}
-        assert (row.reason, row.feasible) == ("breaks the constraint on params", False)
+        assert (row.reason, row.feasible) == ("violates the constraint on params", False)
     for row in ends:
         if row.state == TrialState.COMPLETE:
             assert {"accuracy", "latency_ms"} < metrics_of(storage, row.design)
@@ -56,7 +56,7 @@ def test_a_design_that_breaks_a_counted_constraint_is_neither_timed_nor_trained(
         assert details[row.number]["params"] > 0
 
 
-def test_a_design_that_breaks_a_timed_constraint_is_not_trained(
+def test_a_design_that_violates_a_timed_constraint_is_not_trained(
     storage: str, tmp_path: Path
 ) -> None:
     objectives = "objectives: {accuracy: maximize, latency_ms: minimize}"
@@ -71,7 +71,7 @@ def test_a_design_that_breaks_a_timed_constraint_is_not_trained(
     assert metrics_of(storage, rejected.design) == {"params", "flops", "bits", "latency_ms"}
 
 
-def test_a_design_that_breaks_a_trained_constraint_is_complete_but_infeasible(
+def test_a_design_that_violates_a_trained_constraint_is_complete_but_infeasible(
     storage: str, tmp_path: Path
 ) -> None:
     objectives = "objectives: {accuracy: maximize, params: minimize}"
@@ -91,7 +91,7 @@ def test_a_design_that_breaks_a_trained_constraint_is_complete_but_infeasible(
         ("KeyError", "KeyError: 'out of memory:\\nno 2 GiB left'"),
     ],
 )
-def test_a_failing_design_is_stored_with_its_reason_and_the_study_goes_on(
+def test_a_failing_design_is_stored_with_its_reason_and_the_study_continues(
     storage: str, tmp_path: Path, error: str, reason: str
 ) -> None:
     model = "model: small_cnn\nmodel_args: {width: 4}"
@@ -120,7 +120,7 @@ def test_a_foreign_metric_that_raises_fails_its_trial(storage: str, tmp_path: Pa
         assert traceback.endswith("TypeError: a\\udc80b\n")
 
 
-def test_of_a_very_long_traceback_the_end_is_stored(storage: str, tmp_path: Path) -> None:
+def test_the_end_of_a_very_long_traceback_is_stored(storage: str, tmp_path: Path) -> None:
     model = "model: small_cnn\nmodel_args: {width: 4}"
     space = varied(TINY, tmp_path, model, FRAGILE % ("long", "false"))
     follow = Following(lambda told: told.counts.get(TrialState.FAILED, 0) == 1)
@@ -164,7 +164,7 @@ def test_a_baseline_that_failed_once_can_still_be_measured(storage: str, tmp_pat
 
 @pytest.mark.parametrize("end", ["value", "low", "high"])
 @pytest.mark.parametrize("number", ["nan", "inf"])
-def test_what_is_no_number_is_not_stored(
+def test_a_value_that_is_not_a_number_is_not_stored(
     storage: str, tmp_path: Path, end: str, number: str
 ) -> None:
     metric = f"tests.search.metrics:{end}_{number}"
@@ -184,7 +184,7 @@ RIGID = {
 
 
 def evaluator_of(space: Path, storage: str) -> Evaluator:
-    """Make what a search of a space evaluates designs with; the baseline is known to it."""
+    """Build the evaluator of a study that has evaluated the baseline."""
     plan, study = created(load_space(space), storage)
     evaluator = Evaluator(plan, study, ignore_status)
     study.measurements.add_design(plan.space.design(RIGID), "learned")
@@ -202,7 +202,7 @@ def test_learned_shapes_are_counted_as_they_are_after_training(storage: str) -> 
     state = evaluator.weights.load(design.id)
     assert state is not None
     network.load_state_dict(state)
-    # By the weights themselves: dead ones are zero once the shapes are frozen.
+    # Counted from the weights: those outside the shapes are zero after the shapes are frozen.
     parameters = dict(network.named_parameters())
     dead = sum(int((parameters[f"{name}.weight"] == 0).sum()) for name in RIGID)
     scores = sum(parameters[f"{name}.shape_scores"].numel() for name in RIGID)
@@ -212,7 +212,7 @@ def test_learned_shapes_are_counted_as_they_are_after_training(storage: str) -> 
     assert space.cost(design).params != alive
 
 
-def test_a_training_is_not_done_again_for_numbers_that_were_lost(
+def test_a_training_is_not_repeated_for_lost_measurements(
     storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluator = evaluator_of(LEARNED, storage)
@@ -225,13 +225,13 @@ def test_a_training_is_not_done_again_for_numbers_that_were_lost(
 
 
 def lose(evaluator: Evaluator, metric: str) -> None:
-    """Forget the newest numbers of a metric."""
+    """Delete the newest measurements of a metric."""
     with Session(evaluator.study.measurements.engine) as session, session.begin():
         session.execute(delete(MeasurementRow).where(MeasurementRow.metric == metric))
 
 
 @pytest.mark.parametrize("spoil", ["gone", "of another network"])
-def test_numbers_of_one_design_come_from_one_training(storage: str, spoil: str) -> None:
+def test_metrics_of_one_design_come_from_one_training(storage: str, spoil: str) -> None:
     evaluator = evaluator_of(LEARNED, storage)
     design = evaluator.plan.space.design(RIGID)
     evaluator.evaluate(design)
@@ -253,7 +253,7 @@ def test_numbers_of_one_design_come_from_one_training(storage: str, spoil: str) 
     assert {name: again.values[name] for name in counts} == counts
 
 
-def test_all_known_numbers_need_no_weights(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_metrics_need_no_weights(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluator = evaluator_of(LEARNED, storage)
     design = evaluator.plan.space.design(RIGID)
     first = evaluator.evaluate(design)
@@ -262,13 +262,13 @@ def test_all_known_numbers_need_no_weights(storage: str, monkeypatch: pytest.Mon
     assert evaluator.evaluate(design).values == first.values
 
 
-def test_numbers_of_other_shapes_than_the_weights_have_are_taken_anew(
+def test_metrics_of_other_shapes_than_the_weights_have_are_measured_again(
     storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluator = evaluator_of(LEARNED, storage)
     design = evaluator.plan.space.design(RIGID)
     first = evaluator.evaluate(design)
-    # As if it had been stopped between the weights of a second training and their numbers.
+    # As after an interruption between storing the weights and the metrics of a second training.
     protocol = evaluator.plan.protocol("flops", design)
     evaluator.study.measurements.add(design.id, "flops", protocol, exact(1))
     monkeypatch.setattr("dsx.measure.candidate.train", lambda *_: pytest.fail("trained again"))
@@ -284,12 +284,14 @@ def test_learned_shapes_that_cannot_be_expected_to_fit_are_not_trained(
     half = {name: dataclasses.replace(spec, density=0.5) for name, spec in RIGID.items()}
     outcome = evaluator.evaluate(evaluator.plan.space.design(half))
     assert outcome.state == TrialState.REJECTED
-    assert outcome.reason == "is expected to break the constraint on params"
+    assert outcome.reason == "is expected to violate the constraint on params"
     assert outcome.violations["params"] > 0
     assert not outcome.values
 
 
-def test_learned_shapes_that_turn_out_too_large_go_no_further(storage: str, tmp_path: Path) -> None:
+def test_learned_shapes_that_violate_a_constraint_are_rejected(
+    storage: str, tmp_path: Path
+) -> None:
     evaluator = evaluator_of(LEARNED, storage)
     space = evaluator.plan.space
     design = space.design(RIGID)
@@ -301,7 +303,7 @@ def test_learned_shapes_that_turn_out_too_large_go_no_further(storage: str, tmp_
     outcome = evaluator_of(varied(LEARNED, tmp_path, objectives, bounded), storage).evaluate(design)
     assert (outcome.state, outcome.reason) == (
         TrialState.REJECTED,
-        "breaks the constraint on params",
+        "violates the constraint on params",
     )
     assert set(outcome.values) == {"accuracy", "params", "flops", "bits"}
 
@@ -323,7 +325,7 @@ def test_a_search_over_learned_shapes_shows_what_was_learned(storage: str) -> No
 
 
 def with_metrics(*names: str) -> SearchSpace:
-    """Build a space of a network and data with numbers of numpy."""
+    """Build a space whose network and data use numpy scalars."""
     text = with_rules("{match: '*', groups: [1, 2, 4]}", model="tests.space.networks:Widths")
     wanted = ", ".join(f"'tests.search.metrics:{name}': minimize" for name in names)
     for old, new in (
@@ -335,7 +337,7 @@ def with_metrics(*names: str) -> SearchSpace:
     return build(text)
 
 
-def test_numbers_of_networks_data_and_metrics_may_be_those_of_numpy(storage: str) -> None:
+def test_values_of_networks_data_and_metrics_may_be_numpy_scalars(storage: str) -> None:
     space = with_metrics("numpy_float", "numpy_int", "tensor", "decimal")
     found = search(space, trials=3, storage=storage, seed=np.int64(1))  # type: ignore[arg-type]
     assert states(storage, "tested")[TrialState.COMPLETE] == 3
@@ -355,7 +357,7 @@ def test_numbers_of_networks_data_and_metrics_may_be_those_of_numpy(storage: str
         ("complex_number", "is 3j, which is not a number"),
     ],
 )
-def test_a_metric_without_a_number_is_named(storage: str, name: str, problem: str) -> None:
+def test_a_metric_that_returns_no_number_is_reported(storage: str, name: str, problem: str) -> None:
     with pytest.raises(WorkFailed, match=problem):
         search(with_metrics(name), trials=1, storage=storage)
 
@@ -369,7 +371,7 @@ def test_a_metric_without_a_number_is_named(storage: str, name: str, problem: st
         ("detail_object", "detail_object: Provenance cannot be stored: Object of type object"),
     ],
 )
-def test_a_metric_whose_provenance_cannot_be_stored_is_named(
+def test_a_metric_whose_provenance_cannot_be_stored_is_reported(
     storage: str, name: str, problem: str
 ) -> None:
     with pytest.raises(WorkFailed, match=problem):

@@ -92,7 +92,7 @@ def test_what_torch_raises_in_a_network_of_dsx_is_a_failure(error: Exception, fa
 
 def test_a_decorator_of_torch_does_not_make_a_bug_a_failure() -> None:
     decorated = torch.no_grad()(FAIL["dsx.measure.x"])
-    with pytest.raises(ValueError, match="^a$"), failing_as_trial(BUILT_IN):
+    with pytest.raises(ValueError, match=r"^a$"), failing_as_trial(BUILT_IN):
         decorated(ValueError("a"))
 
 
@@ -100,7 +100,7 @@ def test_a_decorator_of_torch_does_not_make_a_bug_a_failure() -> None:
     "error", [MemoryError(), RuntimeError("[enforce fail] not enough memory: you tried")]
 )
 def test_memory_that_runs_out_is_a_failure(error: Exception) -> None:
-    with pytest.raises(TrialFailed, match="^out of memory"), failing_as_trial(BUILT_IN):
+    with pytest.raises(TrialFailed, match=r"^out of memory"), failing_as_trial(BUILT_IN):
         FAIL["dsx.measure.x"](error)
 
 
@@ -129,5 +129,5 @@ def test_a_bug_in_dsx_ends_the_evaluation_with_its_own_error(storage: str) -> No
             raise AssertionError
 
     object.__setattr__(plan, "metrics", Damaged(plan.metrics))
-    with pytest.raises(ValueError, match="^a bug$"):
+    with pytest.raises(ValueError, match=r"^a bug$"):
         Evaluator(plan, study, ignore_status).evaluate(plan.space.baseline)

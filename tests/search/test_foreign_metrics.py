@@ -1,4 +1,4 @@
-"""A metric that is given by an import path behaves like one of dsx, in every command."""
+"""A metric that is given by an import path behaves like a built-in one in every command."""
 
 import json
 from pathlib import Path
@@ -24,18 +24,18 @@ OWN = f"objectives: {{'{ERROR}': minimize, '{WATTS}': minimize, '{GUESS}': minim
 
 @pytest.fixture(scope="module")
 def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A space all of whose objectives are from outside."""
+    """A space with metrics outside dsx as objectives."""
     old = "objectives: {accuracy: maximize, latency_ms: minimize}"
     return varied(QUICK, tmp_path_factory.mktemp("space"), old, OWN)
 
 
 @pytest.fixture
 def storage(space: Path, tmp_path: Path) -> str:
-    """A study of it with three designs."""
+    """A study of that space with three designs."""
     return searched(space, tmp_path)
 
 
-def test_a_study_knows_what_they_are(storage: str) -> None:
+def test_a_study_stores_their_stage_and_refinement(storage: str) -> None:
     found = front(storage=storage)
     assert list(found.objectives) == [ERROR, WATTS, GUESS]
     assert {name: tuple(found.kinds[name]) for name in found.objectives} == {
@@ -46,7 +46,7 @@ def test_a_study_knows_what_they_are(storage: str) -> None:
     assert all(found.objectives.keys() <= entry.metrics.keys() for entry in found.entries)
 
 
-def test_what_is_contested_is_measured_again(space: Path, storage: str) -> None:
+def test_contested_designs_are_measured_again(space: Path, storage: str) -> None:
     limits = Limits(readings=3, seeds=2)
     found = refine_study(None, 60.0, storage=storage, space=load_space(space), limits=limits)
     assert found.end == End.TIED
@@ -99,7 +99,7 @@ def _baseline(storage: str) -> str:
     return front("quick", storage=storage).baseline
 
 
-def test_a_contested_metric_that_cannot_be_measured_again_is_named_so(tmp_path: Path) -> None:
+def test_a_contested_metric_that_cannot_be_refined_ends_the_refinement(tmp_path: Path) -> None:
     old = "objectives: {accuracy: maximize, latency_ms: minimize}"
     spread = f"objectives: {{'{SLOTS}': minimize, params: minimize}}"
     space = varied(QUICK, tmp_path, old, spread)

@@ -1,4 +1,4 @@
-"""Stopped at any moment, by Ctrl-C, by kill, by kill -9: nothing measured is lost."""
+"""Interruption at any moment by Ctrl-C, kill and kill -9: no measurement is lost."""
 
 import random
 import time
@@ -21,7 +21,7 @@ Numbers = dict[tuple[str, str, str], tuple[float, float, float]]
 
 
 def numbers(storage: str) -> Numbers:
-    """Every measured number; none is there twice, but for times that a busy machine has spoilt."""
+    """Return all measurements; only flagged timings may be repeated."""
     found: Numbers = {}
     for row in rows(storage, MeasurementRow):
         key = (row.design, row.metric, row.protocol)
@@ -31,7 +31,7 @@ def numbers(storage: str) -> Numbers:
 
 
 def check_end(storage: str, study: str, complete: int) -> None:
-    """Check that a study which was stopped and taken up again is as whole as any."""
+    """Check that an interrupted and resumed study is complete."""
     found = front(study, storage=storage)
     assert len(found.entries) == complete
     ended = states(storage, study)

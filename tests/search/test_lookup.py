@@ -1,4 +1,4 @@
-"""Designs that run as the same deployed network share its readings."""
+"""Designs with the same deployed network share its readings."""
 
 import dataclasses
 from pathlib import Path
@@ -14,7 +14,7 @@ from dsx.conv import ConvSpec
 from dsx.measure import Candidate, Measurement, this_device
 from dsx.search.design.measure_design import Single
 from dsx.search.design.selection import design_of
-from dsx.search.lookup import Recall
+from dsx.search.lookup import Lookup
 from dsx.search.plan import make_plan
 from dsx.search.refine import Limits, refine_study
 from dsx.search.remeasure import remeasure
@@ -52,19 +52,19 @@ def test_designs_that_fall_back_to_dense_are_timed_once(storage: str) -> None:
     assert [(v.value, v.low, v.high) for v in values] == [(row.value, row.low, row.high)] * 3
     assert {entry.deployed for entry in found.entries} == {row.subject}
     assert [(e.fallbacks, e.redesigned) for e in found.entries] == [(0, 0), (2, 2), (2, 2)]
-    # The networks compute what the baseline computes, whatever their designs promise.
+    # All networks compute the same as the baseline, despite their different designs.
     flops = {entry.deployed_counts["flops"] for entry in found.entries}
     assert flops == {found.entries[0].metrics["flops"].value}
     assert all(e.metrics["flops"].value < min(flops) for e in found.entries[1:])
     assert all(e.deployed_counts["params"] > e.metrics["params"].value for e in found.entries[1:])
     assert found.conditions["deployed networks"].startswith("3 designs run as 1 different network")
-    # A latency that two designs share orders neither before the other.
+    # A latency that two designs share does not order them.
     best = max(entry.metrics["accuracy"].value for entry in found.entries)
     on_front = {entry.id for entry in found.entries if entry.metrics["accuracy"].value == best}
     assert found.front_ids == on_front
 
 
-def test_another_study_of_the_database_finds_it_too(storage: str) -> None:
+def test_another_study_of_the_database_finds_the_deployment(storage: str) -> None:
     search(QUICK, trials=2, storage=storage)
     before = measured(storage)
     search(QUICK, trials=3, study="again", seed=1, storage=storage)
@@ -91,14 +91,16 @@ def test_one_design_and_the_baseline_share_what_is_measured(storage: str) -> Non
     assert third.design[LATENCY].estimate.readings == (len(calm) or 2)
 
 
-def test_learned_shapes_that_fall_back_run_as_the_baseline(storage: str, tmp_path: Path) -> None:
+def test_learned_shapes_in_dense_form_are_the_network_of_the_baseline(
+    storage: str, tmp_path: Path
+) -> None:
     kinds = "kernel_shape: [full, learned], density: [0.25, 0.5], rigid: [false, true]"
     space = varied(LEARNED, tmp_path, kinds, "kernel_shape: [learned], density: [0.25]")
     timed = 'measure: {budget_seconds: 0.05, target_width: 0.9}\nconstraints: {latency_ms: ">= 0"}'
     space.write_text(f"{space.read_text()}{timed}\n")
     found = search(space, trials=2, storage=storage)
     assert len(found.entries) == 2
-    # At the end it may be timed again, for both.
+    # The final timing may add another reading, which both share.
     assert len({row.subject for row in latencies(storage)}) == 1
     baseline, learned = (entry.metrics[LATENCY] for entry in found.entries)
     assert baseline == learned and baseline.rests_on == learned.rests_on
@@ -124,12 +126,12 @@ def test_readings_of_an_earlier_deployment_do_not_count(
     assert other.fallbacks == 0
 
 
-def test_each_network_is_timed_once_when_a_front_is_settled(storage: str) -> None:
+def test_each_network_is_timed_once_in_a_refinement(storage: str) -> None:
     search(QUICK, trials=3, storage=storage)
     change(storage, leave_open)
     before = len(latencies(storage))
     found = refine_study("quick", 60.0, storage=storage, limits=Limits(seeds=1))
-    # All three designs run as one network, so timing cannot separate them.
+    # All three designs have the same deployed network, so timing cannot separate them.
     assert (found.timed, len(latencies(storage))) == (0, before)
     assert [entry.metrics[LATENCY] for entry in found.front.entries[1:]] == [
         found.front.entries[0].metrics[LATENCY]
@@ -147,13 +149,13 @@ def test_a_deployment_is_stored_with_its_reading_or_not_at_all(storage: str) -> 
     assert (rows(storage, DeploymentRow), rows(storage, MeasurementRow)) == ([], [])
     design = plan.space.baseline
     measurements.add_design(design, "as is")
-    recall = Recall(measurements=measurements, plan=plan)
+    lookup = Lookup(measurements=measurements, plan=plan)
     candidate = Candidate(plan.space, design)
-    assert recall.share(LATENCY, candidate) is None
-    assert recall.find(LATENCY, design) is None
+    assert lookup.share(LATENCY, candidate) is None
+    assert lookup.find(LATENCY, design) is None
     assert rows(storage, DeploymentRow) == []
-    stored = recall.add(LATENCY, candidate, reading)
-    known = recall.find(LATENCY, design)
+    stored = lookup.add(LATENCY, candidate, reading)
+    known = lookup.find(LATENCY, design)
     assert known is not None
     assert dataclasses.replace(known, samples=(1.0,), number=None) == stored
     (row,) = rows(storage, DeploymentRow)

@@ -1,4 +1,4 @@
-"""A search from its first trial to its last."""
+"""The search loop."""
 
 import dataclasses
 from collections import Counter
@@ -55,7 +55,7 @@ def test_another_seed_gives_other_designs(storage: str) -> None:
     assert {entry.id for entry in found.entries[1:]}.isdisjoint(row[1] for row in GOLDEN)
 
 
-def test_a_search_that_is_interrupted_half_way_ends_well(storage: str) -> None:
+def test_an_interrupted_search_is_completed(storage: str) -> None:
     with pytest.raises(KeyboardInterrupt):
         search(STATIC, trials=8, storage=storage, report=Following(lambda p: p.complete == 4))
     found = search(STATIC, trials=8, storage=storage)
@@ -76,7 +76,7 @@ def test_the_baseline_comes_first_and_gives_the_reference(storage: str) -> None:
     }
 
 
-def test_a_baseline_that_breaks_a_constraint_is_measured_but_not_on_the_front(
+def test_a_baseline_that_violates_a_constraint_is_measured_but_not_on_the_front(
     storage: str,
 ) -> None:
     found = search(STATIC, trials=1, storage=storage)
@@ -84,7 +84,7 @@ def test_a_baseline_that_breaks_a_constraint_is_measured_but_not_on_the_front(
     assert not found.on_front
 
 
-def test_trials_are_designs_measured_to_the_end(storage: str) -> None:
+def test_trials_counts_completed_designs(storage: str) -> None:
     follow = Following()
     search(STATIC, trials=8, storage=storage, report=follow)
     counts = states(storage, "static")
@@ -93,7 +93,7 @@ def test_trials_are_designs_measured_to_the_end(storage: str) -> None:
     assert Counter(follow.told[-1].counts) == counts
 
 
-def test_it_stops_where_hardly_a_design_meets_the_constraints(storage: str, tmp_path: Path) -> None:
+def test_it_stops_if_few_designs_meet_the_constraints(storage: str, tmp_path: Path) -> None:
     least, _ = load_space(STATIC).cost_range()
     space = varied(STATIC, tmp_path, "<= 80%", f"<= {least.flops}")
     follow = Following()
@@ -130,7 +130,9 @@ def test_equal_designs_are_measured_once_in_a_database(storage: str) -> None:
     assert [e.metrics for e in second.entries] == [e.metrics for e in first.entries]
 
 
-def test_only_what_was_measured_otherwise_is_measured_again(storage: str, tmp_path: Path) -> None:
+def test_only_metrics_with_another_protocol_are_measured_again(
+    storage: str, tmp_path: Path
+) -> None:
     first = search(TINY, trials=2, storage=storage)
     before = {row.id for row in rows(storage, MeasurementRow)}
     slower = varied(TINY, tmp_path, "learning_rate: 0.2", "learning_rate: 0.1")
@@ -142,7 +144,7 @@ def test_only_what_was_measured_otherwise_is_measured_again(storage: str, tmp_pa
     assert [e.id for e in second.entries] == [e.id for e in first.entries]
 
 
-def test_more_trials_go_on_where_fewer_ended(storage: str) -> None:
+def test_more_trials_continue_a_study(storage: str) -> None:
     search(STATIC, trials=3, storage=storage)
     before = [row.design for row in trials(storage, "static")]
     found = search(STATIC, trials=5, storage=storage)
@@ -152,7 +154,7 @@ def test_more_trials_go_on_where_fewer_ended(storage: str) -> None:
     assert len({row.design for row in after}) == len(after)
 
 
-def test_a_finished_study_is_shown_at_once(storage: str) -> None:
+def test_a_finished_study_is_shown_immediately(storage: str) -> None:
     found = search(STATIC, trials=3, storage=storage)
     drawn = len(trials(storage, "static"))
     follow = Following()
@@ -163,7 +165,7 @@ def test_a_finished_study_is_shown_at_once(storage: str) -> None:
 
 @pytest.fixture
 def rough(storage: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The study `quick`, whose designs may all be on the front and were timed on a busy machine."""
+    """The study `quick`, whose designs are all possible and have noisy latencies."""
     let_machine_be(True, monkeypatch)
     search(QUICK, trials=3, storage=storage)
     monkeypatch.undo()
@@ -176,9 +178,7 @@ def rough(storage: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return storage
 
 
-def test_what_was_timed_on_a_busy_machine_is_timed_again_in_the_end(
-    rough: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_noisy_timings_are_repeated_at_the_end(rough: str, monkeypatch: pytest.MonkeyPatch) -> None:
     let_machine_be(False, monkeypatch)
     follow = Following()
     found = search(QUICK, trials=3, storage=rough, report=follow)
@@ -190,12 +190,12 @@ def test_what_was_timed_on_a_busy_machine_is_timed_again_in_the_end(
     assert set(readings(rough).values()) == {2}
     values = [entry.metrics["latency_ms"] for entry in found.entries]
     assert {(value.noisy, value.readings) for value in values} == {(False, 1)}
-    # Nothing is left to be timed.
+    # No timings remain to be repeated.
     search(QUICK, trials=3, storage=rough)
     assert set(readings(rough).values()) == {2}
 
 
-def test_on_a_machine_that_is_busy_still_it_is_only_told(
+def test_on_a_loaded_machine_flagged_timings_are_only_reported(
     rough: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     let_machine_be(True, monkeypatch)
@@ -207,10 +207,8 @@ def test_on_a_machine_that_is_busy_still_it_is_only_told(
     assert set(readings(rough).values()) == {1}
 
 
-def test_it_is_timed_once_more_and_not_again_and_again(
-    rough: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # It looks quiet, and is not when they are timed.
+def test_flagged_timings_are_repeated_once(rough: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The machine appears idle, but the timings are noisy.
     let_machine_be(True, monkeypatch)
     told = busy.load_since
     monkeypatch.setattr(loop, "load_since", lambda *looks: told(*looks)._replace(noisy=False))
@@ -221,14 +219,14 @@ def test_it_is_timed_once_more_and_not_again_and_again(
     assert follow.told[-1].flagged == 3
 
 
-def test_no_trial_begins_after_the_time_is_up(storage: str) -> None:
+def test_no_trial_starts_after_the_timeout(storage: str) -> None:
     follow = Following()
     found = search(STATIC, trials=3, storage=storage, timeout=0.0, report=follow)
     assert (found.entries, follow.last) == ((), End.TIMEOUT)
     assert len(search(STATIC, trials=3, storage=storage).entries) == 3
 
 
-def test_an_interrupted_trial_is_taken_up_again(storage: str) -> None:
+def test_an_interrupted_trial_is_resumed(storage: str) -> None:
     def training_the_third(progress: object) -> bool:
         told = follow.told[-1]
         return (told.complete, told.event.kind) == (2, Kind.TRAINING)
@@ -248,18 +246,18 @@ def test_an_interrupted_trial_is_taken_up_again(storage: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../x", ".hidden", "a/b"])
-def test_names_that_could_not_be_folders_are_refused(storage: str, name: str) -> None:
+def test_names_that_cannot_be_folders_are_rejected(storage: str, name: str) -> None:
     with pytest.raises(DsxError, match=rf"^invalid study name '{name}' \(allowed: up to 100 lett"):
         search(load_space(STATIC), study=name, trials=1, storage=storage)
 
 
-def test_no_trials_are_refused(storage: str) -> None:
+def test_zero_trials_are_rejected(storage: str) -> None:
     with pytest.raises(DsxError, match=r"trials: 0 \(allowed: 1 to "):
         search(STATIC, trials=0, storage=storage)
 
 
-def test_what_runs_can_be_an_objective_and_a_constraint(storage: str, tmp_path: Path) -> None:
-    """With dense forms a constraint that every design seems to meet is met by none."""
+def test_deployed_counts_can_be_objectives_and_constraints(storage: str, tmp_path: Path) -> None:
+    """With dense forms, no design meets a constraint that every design seems to meet."""
     objectives = "objectives: {params: minimize, flops: minimize}\n"
     old = f'{objectives}constraints: {{flops: "<= 80%"}}'
     new = (

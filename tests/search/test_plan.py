@@ -1,4 +1,4 @@
-"""Which metrics, in which order, and which constraints nothing can meet."""
+"""The metrics of a plan, their order, and constraints that no design can meet."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from dsx.conv import ConvSpec
 from dsx.errors import DsxError, SpaceError
 from dsx.measure import this_device
 from dsx.search.design.metrics_of_design import choose_metrics
-from dsx.search.plan import Plan, find_metrics, make_plan, unmet
+from dsx.search.plan import Plan, find_metrics, make_plan, unmet_constraints
 from dsx.space import Design, load_space
 from dsx.space.yaml.bound import Bound
 from dsx.store.database.engine import open_database
@@ -26,7 +26,7 @@ def plan_of(space: Path, storage: str) -> Plan:
     )
 
 
-def test_what_can_be_counted_is_measured_and_dear_things_last(storage: str) -> None:
+def test_counted_metrics_are_always_measured_and_expensive_metrics_last(storage: str) -> None:
     plan = plan_of(TIMED, storage)
     stages = plan.stages(plan.space.baseline)
     assert [(stage, sorted(names)) for stage, names in stages] == [
@@ -49,7 +49,7 @@ def test_learned_shapes_are_trained_before_anything_is_counted(storage: str) -> 
     assert plan.stages(plan.space.baseline)[0][0] == "static"
 
 
-def test_every_number_of_learned_shapes_depends_on_their_training(
+def test_every_metric_of_learned_shapes_depends_on_their_training(
     storage: str, tmp_path: Path
 ) -> None:
     plan = plan_of(LEARNED, storage)
@@ -62,11 +62,11 @@ def test_every_number_of_learned_shapes_depends_on_their_training(
     assert not plan_of(TINY, storage).learned
 
 
-def test_nothing_dear_is_measured_that_nobody_asked_for(storage: str) -> None:
+def test_expensive_metrics_are_measured_only_if_requested(storage: str) -> None:
     assert sorted(plan_of(STATIC, storage).metrics) == ["bits", "flops", "params"]
 
 
-def test_a_constraint_is_measured_though_it_is_no_objective(tmp_path: Path) -> None:
+def test_a_constraint_is_measured_even_if_it_is_no_objective(tmp_path: Path) -> None:
     space = varied(STATIC, tmp_path, 'flops: "<= 80%"', 'accuracy: ">= 0.5"')
     assert "accuracy" in find_metrics(load_space(space))
 
@@ -92,7 +92,7 @@ def test_an_unknown_metric_is_named_with_its_line(
 
 
 @pytest.mark.parametrize("key", ["objectives", "constraints"])
-def test_what_cannot_be_measured_here_is_refused_with_its_line(tmp_path: Path, key: str) -> None:
+def test_an_unsupported_metric_is_rejected_with_its_line(tmp_path: Path, key: str) -> None:
     old, new = {
         "objectives": ("flops: minimize", "peak_memory_mb: minimize"),
         "constraints": ('flops: "<= 80%"', 'peak_memory_mb: "<= 80%"'),
@@ -145,27 +145,27 @@ def test_a_constraint_that_nothing_meets_is_found_before_the_first_trial(
 ) -> None:
     space = varied(STATIC, tmp_path, 'flops: "<= 80%"', bound)
     name = bound.partition(":")[0]
-    (found,) = unmet(load_space(space)).items()
+    (found,) = unmet_constraints(load_space(space)).items()
     assert found[0] == name
     assert found[1].startswith(problem)
     with pytest.raises(SpaceError, match=rf"static\.yaml:\d+: constraints\.{name}: no design can"):
         plan_of(space, storage)
 
 
-def test_bounds_at_the_very_ends_can_be_met(tmp_path: Path) -> None:
+def test_bounds_at_the_ends_of_the_range_can_be_met(tmp_path: Path) -> None:
     least, most = load_space(STATIC).cost_range()
     for bound in (f"<= {least.flops}", f">= {most.flops}"):
         space = varied(STATIC, tmp_path, "<= 80%", bound)
-        assert unmet(load_space(space)) == {}
+        assert unmet_constraints(load_space(space)) == {}
 
 
-def test_what_has_to_be_measured_is_not_judged_before(tmp_path: Path) -> None:
+def test_constraints_without_closed_form_are_not_checked_in_advance(tmp_path: Path) -> None:
     space = varied(TIMED, tmp_path, OBJECTIVES, f'{OBJECTIVES}\nconstraints: {{accuracy: ">= 2"}}')
-    assert unmet(load_space(space)) == {}
+    assert unmet_constraints(load_space(space)) == {}
 
 
 @given(st.floats(0, 1e9), st.floats(0, 1e9))
-def test_excesses_are_positive_where_a_bound_is_broken(value: float, baseline: float) -> None:
+def test_violations_are_positive_for_violated_constraints(value: float, baseline: float) -> None:
     space = load_space(TINY)
     bounds = {
         "params": Bound(at_most=True, limit=0.5, relative=True),
@@ -191,7 +191,7 @@ def test_excesses_are_positive_where_a_bound_is_broken(value: float, baseline: f
         ("backend: openvino, device: cuda", r"measure\.device: the backend openvino runs on cpu "),
     ],
 )  # fmt: skip
-def test_what_a_backend_cannot_do_is_said_with_its_line(
+def test_unsupported_settings_of_a_backend_are_rejected_with_their_line(
     settings: str, problem: str, storage: str, tmp_path: Path
 ) -> None:
     lines = TIMED.read_text().splitlines()
@@ -201,9 +201,7 @@ def test_what_a_backend_cannot_do_is_said_with_its_line(
         plan_of(changed, storage)
 
 
-def test_numbers_of_other_image_sizes_are_not_mistaken_for_these(
-    storage: str, tmp_path: Path
-) -> None:
+def test_protocols_depend_on_the_image_size(storage: str, tmp_path: Path) -> None:
     small = plan_of(STATIC, storage)
     old = "{width: 4}\ndata: digits"
     large = plan_of(

@@ -1,4 +1,4 @@
-"""A search that begins with trained weights: what is kept, and what it is worth."""
+"""A search that starts with trained weights."""
 
 import re
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from tests.search.spaces import LEARNED, TINY, varied
 
 @dataclass(frozen=True)
 class Trained:
-    """Weights of the tiny network, and their validation accuracy."""
+    """Trained weights of the tiny network and their validation accuracy."""
 
     file: Path
     accuracy: float
@@ -41,7 +41,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 def begun_with(space: Path, weights: str, folder: Path) -> Path:
-    """Write a space that begins with weights."""
+    """Write a space with initial weights."""
     return varied(space, folder, "data: digits", f"weights: {weights}\ndata: digits")
 
 
@@ -52,7 +52,7 @@ def test_accuracy_is_known_before_training_and_after(
     found = search(space, trials=3, storage=storage)
     baseline = found.baseline_entry
     assert baseline is not None
-    # Kept as it is, its BNs too.
+    # The baseline is unchanged, including its batch norms.
     assert baseline.metrics["projected_accuracy"].value == trained.accuracy
     # One epoch from scratch reaches 0.25 to 0.55.
     assert baseline.metrics["accuracy"].value > 0.7
@@ -60,7 +60,9 @@ def test_accuracy_is_known_before_training_and_after(
     assert front(found.study, storage=storage).entries == found.entries
 
 
-def test_redesigned_slots_begin_with_what_can_be_kept(trained: Trained, tmp_path: Path) -> None:
+def test_redesigned_slots_start_with_the_weights_that_can_be_kept(
+    trained: Trained, tmp_path: Path
+) -> None:
     space = load_space(begun_with(TINY, str(trained.file), tmp_path))
     specs = {"stages.0.conv1": ConvSpec(kernel_shape="cross")}
     network = Candidate(space, space.design(specs)).network
@@ -80,7 +82,7 @@ def test_a_binary_basis_of_kept_weights_has_a_scale(trained: Trained, tmp_path: 
     assert candidate.cost == space.analysis.cost_of(candidate.network)
 
 
-def test_learned_shapes_begin_with_kept_weights_too(
+def test_learned_shapes_start_with_kept_weights(
     trained: Trained, storage: str, tmp_path: Path
 ) -> None:
     space = begun_with(LEARNED, str(trained.file), tmp_path)
@@ -89,7 +91,9 @@ def test_learned_shapes_begin_with_kept_weights_too(
     assert any("learned" in entry.description for entry in found.entries)
 
 
-def test_other_weights_are_other_numbers(trained: Trained, storage: str, tmp_path: Path) -> None:
+def test_other_initial_weights_are_another_protocol(
+    trained: Trained, storage: str, tmp_path: Path
+) -> None:
     file = tmp_path / "tiny.safetensors"
     state = load_file(trained.file)
     save_file(state, file)
@@ -101,7 +105,7 @@ def test_other_weights_are_other_numbers(trained: Trained, storage: str, tmp_pat
     state["head.bias"] += 1
     save_file(state, file)
     search(space, trials=1, storage=storage, study="other")
-    # Both accuracies; counts do not depend on weights.
+    # Both accuracies, because counts do not depend on weights.
     assert sum(measured(storage).values()) == before + 2
 
 
@@ -119,7 +123,7 @@ def test_a_head_of_other_classes_stays_fresh(trained: Trained, tmp_path: Path) -
 
 def test_weights_that_are_missing_are_named_with_their_line(storage: str, tmp_path: Path) -> None:
     space = begun_with(TINY, "none.pt", tmp_path)
-    # What a space holds can be seen without them.
+    # The space can be loaded without them.
     assert load_space(space).missing == "none.pt"
     problem = r"tiny\.yaml:4: weights: none\.pt: there is no such file"
     with pytest.raises(SpaceError, match=problem):
@@ -137,11 +141,13 @@ def test_projected_accuracy_needs_weights(key: str, storage: str, tmp_path: Path
         search(varied(TINY, tmp_path, text, new[key]), trials=1, storage=storage)
 
 
-def test_a_bad_start_is_not_trained(trained: Trained, storage: str, tmp_path: Path) -> None:
+def test_a_design_with_low_projected_accuracy_is_not_trained(
+    trained: Trained, storage: str, tmp_path: Path
+) -> None:
     begun = begun_with(TINY, str(trained.file), tmp_path)
     (folder := tmp_path / "bound").mkdir()
     text = "objectives: {accuracy: maximize, params: minimize}"
     bound = text + '\nconstraints: {projected_accuracy: ">= 99%"}'
     search(varied(begun, folder, text, bound), trials=2, storage=storage)
     reasons = [row.reason for row in trials(storage, "tiny") if row.state == TrialState.REJECTED]
-    assert reasons and set(reasons) == {"breaks the constraint on projected_accuracy"}
+    assert reasons and set(reasons) == {"violates the constraint on projected_accuracy"}

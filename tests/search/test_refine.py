@@ -1,4 +1,4 @@
-"""Settling a front: what is contested is measured again, and nothing else, until time is up."""
+"""Refinement of a study: contested designs are measured again within the time budget."""
 
 import dataclasses
 import re
@@ -33,13 +33,13 @@ FOR_LONG = 60.0
 
 @pytest.fixture
 def storage(open_study: str, tmp_path: Path) -> str:
-    """A copy of that, to be settled."""
+    """A copy of the study with contested designs."""
     return copy_to(open_study, tmp_path)
 
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The machine is quiet, so that every reading counts."""
+    """An idle machine, so that every reading counts."""
     let_machine_be(False, monkeypatch)
 
 
@@ -58,12 +58,12 @@ def refinement(
 
 
 @pytest.mark.timing
-def test_contested_designs_are_timed_in_turn(storage: str) -> None:
+def test_contested_designs_are_timed_interleaved(storage: str) -> None:
     events: list[Event] = []
     before = readings(storage, "accuracy")
     limits = Limits(readings=3, seeds=1)
     found = refine_study("quick", FOR_LONG, storage=storage, on_status=events.append, limits=limits)
-    # Readings that this machine has spoilt do not count, and are taken once more.
+    # Flagged readings do not count and are repeated.
     assert (found.before, found.trained) == (3, 0)
     assert found.timed >= 6
     assert found.end == End.TIED
@@ -75,7 +75,7 @@ def test_contested_designs_are_timed_in_turn(storage: str) -> None:
     assert found.failed == {}
 
 
-def test_contested_designs_are_trained_with_fresh_seeds(storage: str) -> None:
+def test_contested_designs_are_trained_with_further_seeds(storage: str) -> None:
     events: list[Event] = []
     limits = Limits(readings=1, seeds=2)
     found = refine_study("quick", FOR_LONG, storage=storage, on_status=events.append, limits=limits)
@@ -116,7 +116,7 @@ def test_a_damaged_checkpoint_of_a_seed_is_ignored(
 
 
 @pytest.mark.timing
-def test_what_less_time_was_spent_on_comes_next(storage: str) -> None:
+def test_timing_and_training_share_the_time(storage: str) -> None:
     events: list[Event] = []
     limits = Limits(readings=3, seeds=2)
     found = refine_study("quick", FOR_LONG, storage=storage, on_status=events.append, limits=limits)
@@ -141,7 +141,7 @@ def test_a_design_that_cannot_be_trained_is_reported_and_not_tried_again(tmp_pat
     assert found.end == End.TIED
 
 
-def test_nothing_is_begun_when_time_is_up(storage: str) -> None:
+def test_nothing_starts_after_the_time_budget(storage: str) -> None:
     before = measured(storage)
     found = refinement(storage, seconds=0.0)
     assert (found.end, found.timed, found.trained) == (End.TIMEOUT, 0, 0)
@@ -150,7 +150,7 @@ def test_nothing_is_begun_when_time_is_up(storage: str) -> None:
 
 
 @pytest.mark.timing
-def test_the_baseline_keeps_pace_with_what_is_compared_with_it(storage: str) -> None:
+def test_the_baseline_has_as_many_readings_as_other_designs(storage: str) -> None:
     baseline = front("quick", storage=storage).baseline
 
     def worst(row: MeasurementRow) -> None:
@@ -189,7 +189,7 @@ def test_a_baseline_whose_latency_is_damaged_is_timed_first(tmp_path: Path) -> N
 
 
 @pytest.mark.timing
-def test_no_more_is_timed_in_turn_than_there_is_time_for(tmp_path: Path) -> None:
+def test_the_time_budget_limits_the_group_that_is_timed(tmp_path: Path) -> None:
     space = varied(QUICK, tmp_path, "budget_seconds: 0.05", "budget_seconds: 5.0")
     storage = searched(space, tmp_path)
     change(storage, leave_open)
@@ -197,26 +197,26 @@ def test_no_more_is_timed_in_turn_than_there_is_time_for(tmp_path: Path) -> None
     refine_study(
         "quick", 10.0, storage=storage, on_status=events.append, limits=Limits(readings=2, seeds=1)
     )
-    # As far as it knows then, each takes half of the time.
+    # Before the first timing, each design is expected to take half of the time.
     assert (events[0].kind, events[0].designs) == (Kind.TIMING, 2)
 
 
-def test_exact_numbers_are_not_contested(tmp_path: Path) -> None:
+def test_exact_values_are_not_contested(tmp_path: Path) -> None:
     storage = searched(STATIC, tmp_path)
     found = refinement(storage)
     assert (found.end, found.before, found.timed) == (End.DECIDED, 0, 0)
 
 
-def test_the_newest_study_is_settled_if_none_is_named(storage: str) -> None:
+def test_the_newest_study_is_refined_by_default(storage: str) -> None:
     assert refine_study(None, 0.0, storage=storage).front.study == "quick"
 
 
 @pytest.mark.parametrize("noisy", [True, False])
-def test_what_was_timed_in_bad_conditions_is_timed_again_though_not_contested(
+def test_flagged_designs_are_timed_again_even_if_not_contested(
     storage: str, noisy: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     let_machine_be(True, monkeypatch)
-    # The fastest is the best as well.
+    # The fastest design is also the most accurate.
     fast, *others = front("quick", storage=storage).entries
 
     def decide(row: MeasurementRow) -> None:
@@ -231,22 +231,22 @@ def test_what_was_timed_in_bad_conditions_is_timed_again_though_not_contested(
     found = refinement(storage, limits=Limits(readings=1, seeds=1))
     counts = readings(storage)
     assert counts[fast.id] == DEFAULT_LIMITS.flagged
-    # Surely off the front: nobody needs to know better.
+    # These designs are certainly not on the front.
     assert {counts[other.id] for other in others} == {1}
     assert found.timed == counts[fast.id] - 1
 
 
-def test_on_a_machine_that_stays_busy_it_ends_after_some_tries(
+def test_on_a_loaded_machine_the_number_of_attempts_is_limited(
     storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Beside calm readings those of a busy machine do not count.
+    # Noisy readings do not count if there are others.
     let_machine_be(True, monkeypatch)
     found = refinement(storage, limits=Limits(readings=3, seeds=1))
     assert found.timed == 3 * 3
     assert {entry.metrics["latency_ms"].readings for entry in found.front.entries} == {1}
 
 
-def test_learned_shapes_are_measured_anew_with_a_fresh_seed(tmp_path: Path) -> None:
+def test_learned_shapes_are_measured_again_with_another_seed(tmp_path: Path) -> None:
     kinds = "kernel_shape: [full, learned], density: [0.25, 0.5], rigid: [false, true]"
     space = varied(LEARNED, tmp_path, kinds, "kernel_shape: [learned], density: [0.25]")
     storage = searched(space, tmp_path, trials=2)
@@ -276,7 +276,7 @@ def test_only_the_seed_differs(storage: str) -> None:
     assert reseeded(other, space.file.train.seed) == space
 
 
-def test_a_study_of_another_device_or_at_work_is_refused(storage: str) -> None:
+def test_a_study_of_another_device_or_process_is_rejected(storage: str) -> None:
     engine = open_database(storage, create=True)
     often = Intervals(increment=0.1)
     with (
@@ -287,12 +287,12 @@ def test_a_study_of_another_device_or_at_work_is_refused(storage: str) -> None:
     other = moved(storage, "quick", [entry.id for entry in front("quick", storage=storage).entries])
     with Session(engine) as session, session.begin():
         session.execute(update(StudyRow).values(device=other))
-    with pytest.raises(StorageError, match="was begun on another device"):
+    with pytest.raises(StorageError, match="another device"):
         refine_study("quick", 0.0, storage=storage)
     assert rows(storage, LeaseRow) == []
 
 
-def test_it_is_interrupted_with_all_that_was_measured(storage: str, tmp_path: Path) -> None:
+def test_an_interruption_keeps_all_measurements(storage: str, tmp_path: Path) -> None:
     before = [row.id for row in rows(storage, MeasurementRow)]
     running = start("refine", "quick", "--for", "10m", folder=tmp_path)
     until(lambda: len(rows(storage, MeasurementRow)) > len(before) + 3, "something is measured")
@@ -328,13 +328,13 @@ def test_dsx_refine_reports_what_it_measured(storage: str, tmp_path: Path) -> No
     after = Counter(row.metric for row in rows(storage, MeasurementRow))
     said = re.search(r"timed (\d+) times and trained (\d+) times", line)
     assert said is not None
-    # On a loaded machine the time may be up before anything is measured.
+    # On a loaded machine the time budget may end before the first measurement.
     assert [after[name] - before[name] for name in ("latency_ms", "accuracy")] == [
         int(number) for number in said.groups()
     ]
 
 
-def test_designs_whose_weights_are_not_kept_are_reported(tmp_path: Path) -> None:
+def test_designs_without_weights_are_reported(tmp_path: Path) -> None:
     kinds = "kernel_shape: [full, learned], density: [0.25, 0.5], rigid: [false, true]"
     space = varied(LEARNED, tmp_path, kinds, "kernel_shape: [learned], density: [0.25]")
     timed = 'measure: {budget_seconds: 0.05, target_width: 0.9}\nconstraints: {latency_ms: ">= 0"}'

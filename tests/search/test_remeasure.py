@@ -1,4 +1,4 @@
-"""Timing again: new readings beside the old ones, in turn, of what can be built again."""
+"""Re-measurement: interleaved new readings of the designs that can be built again."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ HERE = this_device().fingerprint
 
 @pytest.fixture
 def storage(open_study: str, tmp_path: Path) -> str:
-    """A copy of that."""
+    """A copy of the study with contested designs."""
     return copy_to(open_study, tmp_path)
 
 
@@ -47,7 +47,7 @@ def again(
     return remeasure(designs, ["latency_ms"], plan, opened, on_status, in_turn)
 
 
-def test_new_readings_lie_beside_the_old(storage: str) -> None:
+def test_new_readings_are_added_to_old_readings(storage: str) -> None:
     before = {row.id: (row.value, row.low, row.high) for row in rows(storage, MeasurementRow)}
     designs = [entry.id for entry in front("quick", storage=storage).entries]
     assert again(storage, "quick") == designs
@@ -55,16 +55,16 @@ def test_new_readings_lie_beside_the_old(storage: str) -> None:
     assert before.items() <= after.items()
     new = [row for row in rows(storage, MeasurementRow) if row.id not in before]
     assert [(row.design, row.metric) for row in new] == [(one, "latency_ms") for one in designs]
-    # Under the protocol and on the device of the old ones.
+    # With the same protocol and device as the old readings.
     assert {n for (_, metric, _), n in measured(storage).items() if metric == "latency_ms"} == {2}
     assert {row.device for row in rows(storage, MeasurementRow)} == {HERE}
     assert all(deployed(row.provenance).forms for row in new if row.design != designs[0])
 
 
-def test_many_are_timed_a_few_at_once(storage: str) -> None:
+def test_designs_are_timed_in_groups(storage: str) -> None:
     events: list[Event] = []
     assert len(again(storage, "quick", events.append, in_turn=2)) == 3
-    # Another process of this machine may time just now.
+    # Another process may hold the device lock.
     timings = [event for event in events if event.kind != Kind.WAITING_FOR_DEVICE]
     assert timings == [
         Event(kind=Kind.TIMING, designs=2, fraction=0.0),
@@ -95,20 +95,20 @@ def test_interleaved_readings_of_a_foreign_metric_are_checked(tmp_path: Path) ->
     assert measured(storage) == before
 
 
-def test_learned_shapes_are_those_of_the_weights_or_left_out(
+def test_learned_shapes_are_restored_from_weights_or_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     let_machine_be(False, monkeypatch)
     kinds = "kernel_shape: [full, learned], density: [0.25, 0.5], rigid: [false, true]"
     space = varied(LEARNED, tmp_path, kinds, "kernel_shape: [learned], density: [0.25]")
-    # With fewer params than the baseline it is on the front, so that its weights are kept.
+    # It has fewer params than the baseline and is on the front, so its weights are kept.
     timed = 'measure: {budget_seconds: 0.05, target_width: 0.9}\nconstraints: {latency_ms: ">= 0"}'
     space.write_text(f"{space.read_text()}{timed}\n")
     storage = searched(space, tmp_path, trials=2)
     baseline, learned = (entry.id for entry in front("learned", storage=storage).entries)
     (file,) = tmp_path.rglob(f"{learned}.*.safetensors")
     assert again(storage, "learned") == [baseline, learned]
-    # It was not trained for that.
+    # It was not trained again.
     assert readings(storage, "accuracy") == {baseline: 1, learned: 1}
     first, second = (
         deployed(row.provenance).forms
@@ -119,13 +119,13 @@ def test_learned_shapes_are_those_of_the_weights_or_left_out(
     file.rename(tmp_path / "kept")
     assert again(storage, "learned") == [baseline]
     assert readings(storage) == {baseline: 3, learned: 2}
-    # Weights of a network that has changed since.
+    # Weights of another network.
     Study.open(storage, "learned", writable=True).weights.save(learned, torch.nn.Linear(1, 1))
     assert again(storage, "learned") == [baseline]
 
 
 @pytest.mark.parametrize("noisy", [True, False])
-def test_what_is_marked_is_what_may_be_on_the_front(storage: str, noisy: bool) -> None:
+def test_flagged_designs_are_those_that_may_be_on_the_front(storage: str, noisy: bool) -> None:
     entries = front("quick", storage=storage).entries
     assert flagged_designs(front("quick", storage=storage), HERE) == []
     ids = [entry.id for entry in entries]
@@ -144,7 +144,7 @@ def test_what_is_marked_is_what_may_be_on_the_front(storage: str, noisy: bool) -
     assert [entry.id for entry in flagged_designs(front("quick", storage=storage), HERE)] == ids[2:]
 
 
-def test_the_baseline_is_marked_too_wherever_it_stands(storage: str) -> None:
+def test_the_baseline_is_flagged_even_off_the_front(storage: str) -> None:
     found = front("quick", storage=storage)
     baseline = found.baseline
     change(storage, mark(baseline))
@@ -166,7 +166,7 @@ def test_the_baseline_is_marked_too_wherever_it_stands(storage: str) -> None:
     assert [entry.id for entry in flagged_designs(found, HERE)] == [baseline]
 
 
-def test_what_another_device_measured_cannot_be_timed_here(storage: str) -> None:
+def test_designs_of_another_device_are_not_timed_here(storage: str) -> None:
     ids = [entry.id for entry in front("quick", storage=storage).entries]
     change(storage, mark(*ids))
     other = moved(storage, "quick", ids[2:])

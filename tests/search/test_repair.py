@@ -1,4 +1,4 @@
-"""A study whose tables do not agree is completed by its next search; nothing is measured twice."""
+"""A study with inconsistent tables is repaired by the next search without repeated measurements."""
 
 import sqlite3
 from contextlib import closing
@@ -29,11 +29,11 @@ def told(storage: str) -> list[tuple[int, str, object]]:
 
 
 @pytest.mark.parametrize("space", [STATIC, LEARNED])
-def test_the_parameters_of_a_design_draw_it(storage: str, space: object) -> None:
+def test_the_parameters_of_a_design_sample_it_again(storage: str, space: object) -> None:
     loaded = load_space(str(space))
     sampler = StudySampler(open_database(storage, create=True), "s", loaded.file.objectives, seed=0)
     for _ in range(5):
-        design = loaded.sample(sampler.ask(at_random=True).pick)
+        design = loaded.sample(sampler.ask(at_random=True).suggest)
         found = parameters(loaded, design)
         assert found is not None
         assert _drawn(loaded, found) == design.id
@@ -44,7 +44,7 @@ def _drawn(space: SearchSpace, found: object) -> str:
     return space.sample(lambda name, options: found[name]).id
 
 
-def test_optuna_is_told_again_what_it_lost(copied: str) -> None:
+def test_missing_trials_are_added_to_optuna_again(copied: str) -> None:
     before, drawn, numbers = told(copied), trials(copied, "static"), measured(copied)
     optuna.delete_study(study_name="static", storage=copied)
     shown = front("static", storage=copied)
@@ -78,7 +78,7 @@ def test_only_what_is_missing_is_measured_again(copied: str) -> None:
         )
 
 
-def test_a_trial_whose_design_is_lost_makes_room_for_another(copied: str) -> None:
+def test_a_trial_whose_design_is_lost_is_replaced_by_another(copied: str) -> None:
     last = trials(copied, "static")[-1]
     assert last.state == "complete"
     change(

@@ -1,4 +1,4 @@
-"""A study goes on with the space and on the device it was begun with, and with no other."""
+"""A study is resumed only with the search space and on the device of its creation."""
 
 import dataclasses
 import datetime
@@ -44,14 +44,14 @@ JSON = st.recursive(
         (", flops: minimize", "", 'objectives.flops was "minimize", is absent'),
     ],
 )
-def test_a_changed_space_is_refused_with_the_difference(
+def test_a_changed_space_is_rejected_with_the_difference(
     storage: str, tmp_path: Path, old: str, new: str, difference: str
 ) -> None:
     search(STATIC, trials=1, storage=storage)
     space = varied(STATIC, tmp_path, old, new)
     refusal = (
-        rf"static\.yaml: study 'static' was begun with another space: {difference} "
-        r"\(begin another study: study=NAME\)$"
+        rf"static\.yaml: study 'static' was created with a different search space: {difference} "
+        r"\(create another study: study=NAME\)$"
     )
     with pytest.raises(StorageError, match=refusal):
         search(space, trials=2, storage=storage)
@@ -59,8 +59,10 @@ def test_a_changed_space_is_refused_with_the_difference(
     assert search(space, trials=1, study="other", storage=storage).study == "other"
 
 
-def test_a_space_can_be_mended_while_its_study_has_no_design(storage: str, tmp_path: Path) -> None:
-    # An objective more: Optuna's study has to be another one too.
+def test_a_space_can_be_corrected_while_its_study_has_no_results(
+    storage: str, tmp_path: Path
+) -> None:
+    # With another objective, the study of Optuna must be created again too.
     fewer = varied(STATIC, tmp_path, ", flops: minimize", "")
     measurements = MeasurementStore(open_database(storage, create=True), this_device())
     create_or_resume(
@@ -89,14 +91,12 @@ def test_a_space_can_be_mended_while_its_study_has_no_design(storage: str, tmp_p
         ),
     ],
 )
-def test_a_change_that_means_nothing_is_accepted(
-    storage: str, tmp_path: Path, old: str, new: str
-) -> None:
+def test_an_equivalent_space_is_accepted(storage: str, tmp_path: Path, old: str, new: str) -> None:
     search(STATIC, trials=1, storage=storage)
     assert len(search(varied(STATIC, tmp_path, old, new), trials=2, storage=storage).entries) == 2
 
 
-def test_another_device_is_refused_with_the_difference(storage: str) -> None:
+def test_another_device_is_rejected_with_the_difference(storage: str) -> None:
     search(STATIC, trials=1, storage=storage)
     engine = open_database(storage, create=True)
     older = dataclasses.replace(this_device(), torch="1.0", cores=4096)
@@ -104,15 +104,15 @@ def test_another_device_is_refused_with_the_difference(storage: str) -> None:
     with Session(engine) as session, session.begin():
         session.get_one(StudyRow, "static").device = there
     refusal = (
-        r"^study 'static' was begun on another device, and their numbers do not mix: "
-        r'cores was 4096, is \d+; torch was "1\.0", is "[^;]*" \(begin another study: '
-        r"study=NAME, or mix them all the same: mix_devices=True\)$"
+        r"^study 'static' was created on another device, .*: "
+        r'cores was 4096, is \d+; torch was "1\.0", is "[^;]*" \(create another study: '
+        r"study=NAME, or .*: mix_devices=True\)$"
     )
     with pytest.raises(StorageError, match=refusal):
         search(STATIC, trials=2, storage=storage)
 
 
-def test_a_study_of_another_device_is_gone_on_with_where_devices_may_mix(storage: str) -> None:
+def test_a_study_of_another_device_is_resumed_if_devices_may_be_mixed(storage: str) -> None:
     before = search(STATIC, trials=3, storage=storage)
     there = moved(storage, "static", [entry.id for entry in before.entries])
     with Session(open_database(storage, create=True)) as session, session.begin():
@@ -123,7 +123,7 @@ def test_a_study_of_another_device_is_gone_on_with_where_devices_may_mix(storage
     here = this_device().fingerprint
     assert [entry.device for entry in found.entries] == [*[there] * 3, here, here]
     assert found.devices == {there: 1, here: 2}
-    # The reference is that of the study's own device.
+    # The reference point is that of the device of the study.
     assert found.reference == reference
     own = front("static", storage=storage)
     assert [entry.id for entry in own.entries] == [entry.id for entry in before.entries]
@@ -131,19 +131,19 @@ def test_a_study_of_another_device_is_gone_on_with_where_devices_may_mix(storage
         search(STATIC, trials=5, storage=storage)
 
 
-def test_another_way_of_measuring_is_refused(storage: str) -> None:
+def test_another_protocol_is_rejected(storage: str) -> None:
     search(STATIC, trials=1, storage=storage)
     engine = open_database(storage, create=True)
     with Session(engine) as session, session.begin():
         study = session.get_one(StudyRow, "static")
         flops = {**study.metrics["flops"], "protocol": "older", "settings": {"version": 0}}
         study.metrics = {**study.metrics, "flops": flops}
-    refusal = "'static' was begun when flops was measured in another way: version was 0, is 1"
+    refusal = "'static' was created with another protocol of flops: version was 0, is 1"
     with pytest.raises(StorageError, match=refusal):
         search(STATIC, trials=2, storage=storage)
 
 
-def test_a_study_remembers_what_it_was_begun_with(storage: str) -> None:
+def test_a_study_stores_its_space_device_and_seed(storage: str) -> None:
     found = search(STATIC, trials=1, seed=5, storage=storage)
     (row,) = rows(storage, StudyRow)
     assert (row.space, row.space_text, row.seed) == ("static", STATIC.read_text(), 5)
@@ -152,13 +152,13 @@ def test_a_study_remembers_what_it_was_begun_with(storage: str) -> None:
 
 
 @given(JSON, JSON)
-def test_there_is_a_difference_just_where_the_contents_differ(old: object, new: object) -> None:
+def test_there_is_a_difference_exactly_if_the_contents_differ(old: object, new: object) -> None:
     assert difference_of({"key": old}, {"key": old}) == ""
     differ = difference_of({"key": old}, {"key": new})
     meanings = [json.dumps(content, sort_keys=True) for content in (old, new)]
     assert bool(differ) == (meanings[0] != meanings[1])
 
 
-def test_a_date_can_differ_too() -> None:
+def test_dates_can_differ() -> None:
     old, new = datetime.date(2020, 1, 1), datetime.date(2020, 1, 2)
     assert difference_of({"a": old}, {"a": new}) == 'a was "2020-01-01", is "2020-01-02"'

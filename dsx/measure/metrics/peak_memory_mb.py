@@ -4,19 +4,22 @@ The value is the maximum of the memory allocated by torch: input, activations, o
 of operators. Memory that other libraries allocate is not included.
 """
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
+
+import torch
 
 from dsx.analysis import Measurement, PeakMemory, Provenance, exact
 from dsx.conv import Run
 from dsx.errors import Unsupported
 from dsx.measure.backends import prepare
 from dsx.measure.candidate import Candidate
-from dsx.measure.machine.allocations import peak_bytes
 from dsx.measure.metrics._base import Metric
 from dsx.measure.run_settings import run_settings
 from dsx.process import torch_threads
 from dsx.space import SearchSpace
+from dsx.torch_private import allocation_sizes
 
 BACKENDS = ("compile", "eager")
 """Backends that allocate memory through torch."""
@@ -48,6 +51,35 @@ def _run(candidate: Candidate) -> Run:
         return candidate.run
     # On a GPU, candidate.run may launch a CUDA graph, which does not allocate memory.
     return prepare(measure.backend, candidate.deployed, candidate.sample, measure.threads)
+
+
+def peak_bytes(run: Run, device: str) -> int:
+    """Measure the peak memory of a call.
+
+    Args:
+        run: Deterministic function; it is called twice, because the first call may allocate memory
+            that is kept.
+        device: "cpu" or "cuda".
+
+    Returns:
+        Maximum number of bytes that were allocated at once, relative to before the call.
+    """
+    with torch.inference_mode():
+        run()
+        return _peak_cuda(run) if device == "cuda" else _peak_cpu(run)
+
+
+def _peak_cpu(run: Run) -> int:
+    return max(itertools.accumulate(allocation_sizes(run)), default=0)
+
+
+def _peak_cuda(run: Run) -> int:
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    run()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() - before
 
 
 def protocol(space: SearchSpace) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Print what an export wrote."""
+"""The result of an export, as table, JSON or CSV."""
 
 import json
 import sys
@@ -7,38 +7,37 @@ from pathlib import Path
 from typing import Any
 
 from dsx.analysis import Estimate
-from dsx.report.design.measured import Row, doubt_notes
-from dsx.report.text.console import console, spelled
+from dsx.report.design.measured import Row
+from dsx.report.text.console import console, transliterate
 from dsx.report.text.escape import json_text
 from dsx.report.text.listing import listing, print_rows
-from dsx.report.text.numbers import kind, title, told
+from dsx.report.text.numbers import annotated, flag_notes, kind, title
 from dsx.store.studies import unfolded_words
 
 Numbers = Mapping[str, Any]
-"""What the manifest says of one metric."""
+"""Values of one metric in the manifest."""
 
 _COLUMNS = "searched", "exported"
 _OF_DEPLOYED = "deployed_"
-"""Prefix of a count of the deployed network; the rest is the name of that count of the design."""
+"""Prefix of counts of the deployed network, before the name of the count of the design."""
 
 _COUNTED = (
-    "counts: searched are live weights; exported is what the files hold of them (what is not "
-    "stored is listed in manifest.json)"
+    "counts: searched are the live weights; exported are those that the files contain (tensors "
+    "that are not stored are listed in manifest.json)"
 )
 _DEPLOYED = (
-    "deployed: what the files compute and compute with once they are loaded, where batch norms are "
-    "folded and a dense form has the zeros of its kernel"
+    "deployed: counts of the loaded network, with folded batch norms and the zeros of dense forms"
 )
-_TRAINED = "weights: trained for this export, because none of this training are stored"
+_TRAINED = "weights: trained for this export, because no weights of this training are stored"
 _RUNNING = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def print_bundle(folder: Path, manifest: Mapping[str, Any], format: str) -> None:
-    """Print an export's manifest to stdout.
+    """Print the manifest of an export to stdout.
 
     Args:
-        folder: Where the files are.
-        manifest: The content of manifest.json.
+        folder: Folder of the export.
+        manifest: Content of manifest.json.
         format: "table", "json" or "csv".
     """
     metrics = manifest["metrics"]
@@ -63,8 +62,8 @@ def print_bundle(folder: Path, manifest: Mapping[str, Any], format: str) -> None
         out.print(line, style="dim", soft_wrap=True)
     outputs = manifest["outputs"]
     out.print(
-        f"checked in a fresh process on {outputs['images']} images: outputs differ by at most "
-        f"{outputs['largest_difference']:.1g} of the largest (allowed {outputs['tolerance']:g})",
+        f"verified in a fresh process on {outputs['images']} images: outputs differ by at most "
+        f"{outputs['largest_difference']:.1g} of the largest (allowed: {outputs['tolerance']:g})",
         soft_wrap=True,
     )
     if manifest["trained_for_export"]:
@@ -85,12 +84,15 @@ def _row(name: str, numbers: Numbers) -> Row:
 def _shown(name: str, numbers: Numbers, ascii_only: bool) -> Row:
     unit = numbers["unit"]
     found = {column: _number(numbers, column) for column in _COLUMNS}
-    said = {c: "" if v is None else spelled(_said(v, unit), ascii_only) for c, v in found.items()}
-    return {"metric": title(name, unit), **said}
+    cells = {
+        column: "" if value is None else transliterate(_exact(value, unit), ascii_only)
+        for column, value in found.items()
+    }
+    return {"metric": title(name, unit), **cells}
 
 
 def _number(numbers: Numbers, column: str) -> Estimate | None:
-    """Look up what a column shows; what is counted was not searched but designed."""
+    """Look up the value of a column; for a count the designed value is the searched one."""
     value = numbers.get(column, numbers.get("designed") if column == "searched" else None)
     if value is None:
         return None
@@ -104,14 +106,16 @@ def _number(numbers: Numbers, column: str) -> Estimate | None:
     )
 
 
-def _said(value: Estimate, unit: str) -> str:
-    """Write a count in full: two that should be the same can be compared."""
-    return f"{value.value:,.0f}" if value.exact and kind(unit) == "count" else told(value, unit)
+def _exact(value: Estimate, unit: str) -> str:
+    """Format a value, with all digits of a count, so that equal counts can be recognised."""
+    return (
+        f"{value.value:,.0f}" if value.exact and kind(unit) == "count" else annotated(value, unit)
+    )
 
 
 def _notes(metrics: Mapping[str, Numbers]) -> Iterator[str]:
     found = [_number(numbers, column) for numbers in metrics.values() for column in _COLUMNS]
-    yield from doubt_notes([value for value in found if value is not None])
+    yield from flag_notes([value for value in found if value is not None])
     counts = [numbers for numbers in metrics.values() if "designed" in numbers]
     if any(
         numbers["designed"] != numbers.get("exported", numbers["designed"]) for numbers in counts
@@ -122,14 +126,14 @@ def _notes(metrics: Mapping[str, Numbers]) -> Iterator[str]:
 
 
 def _repeats(name: str, metrics: Mapping[str, Numbers]) -> bool:
-    """Check whether a count of the deployed network is that of the design, and was not searched."""
+    """Check whether a count of the deployed network was not searched and equals the design's."""
     designed = metrics.get(name.removeprefix(_OF_DEPLOYED), {}).get("designed")
     own = metrics[name]
     return name.startswith(_OF_DEPLOYED) and "searched" not in own and own["exported"] == designed
 
 
 def _sizes(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Describe the file of weights; nothing for a manifest from before sizes were recorded."""
+    """Describe the weight file; yields nothing for a manifest without sizes."""
     found = manifest.get("weights")
     if found is None:
         return
@@ -137,15 +141,15 @@ def _sizes(manifest: Mapping[str, Any]) -> Iterator[str]:
     parts = []
     for entry in found["overhead"]:
         if entry["name"] == "header of the file":
-            parts.append(f"{entry['bytes']:,} its header")
+            parts.append(f"{entry['bytes']:,} header")
         else:
             running = entry["name"].endswith(_RUNNING)
             groups["running statistics" if running else "other"] += entry["bytes"]
     parts += [f"{size:,} {name}" for name, size in groups.items() if size]
     yield (
         f"weights.safetensors: {found['payload_bytes']:,} bytes for {found['payload_bits']:,} bits "
-        f"of the design, and {found['overhead_bytes']:,} more ({', '.join(parts)}); "
-        "manifest.json lists them"
+        f"of the design, {found['overhead_bytes']:,} bytes of overhead ({', '.join(parts)}; "
+        "see manifest.json)"
     )
     reasons: dict[str, list[str]] = {}
     for entry in found["not_stored"]:

@@ -1,14 +1,14 @@
-"""Print what is known of one design, beside the baseline."""
+"""The metrics of one design next to those of the baseline, as table, JSON or CSV."""
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from dsx.analysis import DeploymentFacts, Estimate
-from dsx.report.text.console import console, spelled
+from dsx.analysis import DeploymentFacts
+from dsx.report.text.console import console, transliterate
 from dsx.report.text.listing import listing, print_rows
-from dsx.report.text.numbers import DOUBTS, counted, relative, title, told
+from dsx.report.text.numbers import annotated, counted_unit, flag_notes, relative, title
 from dsx.search.design import Measured, MetricResult
 from dsx.space import Design, SearchSpace
 from dsx.store.studies import unfolded_words
@@ -26,11 +26,11 @@ def print_measured(
     """Print the metrics of a design to stdout.
 
     Args:
-        space: Whose network it is of.
+        space: Search space of the design.
         design: The design.
-        found: Its numbers, and the baseline's.
+        found: Metrics of the design and of the baseline.
         format: "table", "json" or "csv".
-        about: What a JSON document says beside that.
+        about: Further keys of a JSON document.
     """
     rows = [_row(name, found) for name in found.metrics]
     if format != "table":
@@ -50,13 +50,29 @@ def print_measured(
 
 
 def heading(space: SearchSpace, design: Design) -> str:
-    """Name a design: "digits: the baseline (4c1d30ab9e21)"."""
+    """Describe a design in one line.
+
+    Args:
+        space: Search space of the design.
+        design: The design.
+
+    Returns:
+        Such as "digits: 2x cross; 5x keep (4c1d30ab9e21)".
+    """
     description = design.description(space.analysis) if design.changed else "the baseline"
     return f"{space.name}: {description} ({design.id})"
 
 
 def about_design(space: SearchSpace, design: Design) -> dict[str, object]:
-    """Describe a design, and how it is measured, as plain JSON values."""
+    """Describe a design and its measurement settings as plain JSON values.
+
+    Args:
+        space: Search space of the design.
+        design: The design.
+
+    Returns:
+        Keys and values of a JSON document.
+    """
     return {
         "space": space.name,
         "design": design.id,
@@ -68,24 +84,41 @@ def about_design(space: SearchSpace, design: Design) -> dict[str, object]:
 
 
 def conditions(space: SearchSpace) -> str:
-    """Say how the network is run while it is measured: "batch 8, float32, 1 thread, eager"."""
+    """Describe the measurement settings of a space.
+
+    Args:
+        space: The space.
+
+    Returns:
+        Such as "batch 8, float32, 1 thread, eager, portable, cpu".
+    """
     measure = space.file.measure
     threads = f"{measure.threads} thread{'s' if measure.threads > 1 else ''}"
     parts = [f"batch {measure.batch}", measure.dtype, threads, measure.backend, measure.deploy]
     return ", ".join([*parts, measure.device, *["channels last"] * measure.channels_last])
 
 
-def moment(measured_at: datetime) -> str:
-    """Write a time as programs read it."""
+def utc_time(measured_at: datetime) -> str:
+    """Format a time in UTC as ISO 8601.
+
+    Args:
+        measured_at: The time.
+
+    Returns:
+        Such as "2026-11-24T12:05:00Z".
+    """
     return f"{measured_at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def number_row(number: MetricResult, before: str = "") -> Row:
-    """Write a number as part of a plain row.
+    """Describe a result as part of a plain row.
 
     Args:
-        number: The number.
-        before: Put before each key.
+        number: The result.
+        before: Prefix of the keys.
+
+    Returns:
+        Value, interval, flags and time.
     """
     value = number.estimate
     return {
@@ -96,35 +129,28 @@ def number_row(number: MetricResult, before: str = "") -> Row:
         f"{before}converged": value.converged,
         f"{before}noisy": value.noisy,
         f"{before}stored": number.stored,
-        f"{before}measured_at": moment(number.measured_at),
+        f"{before}measured_at": utc_time(number.measured_at),
     }
 
 
 def _plain(number: float) -> float | int:
-    """Write counts without a decimal point."""
+    """Convert a count to an integer, so that it is written without a decimal point."""
     return int(number) if number == int(number) else number
-
-
-def doubt_notes(values: Sequence[Estimate]) -> Iterator[str]:
-    """Explain the marks that stand behind some numbers."""
-    for name, (sign, words) in DOUBTS.items():
-        if any(getattr(value, name) for value in values):
-            yield f"{sign} {words}"
 
 
 def _row(name: str, found: Measured) -> Row:
     own = found.design[name]
     row: Row = {"metric": name, "unit": found.metrics[name].unit, **number_row(own)}
     if found.baseline:
-        standing = found.baseline[name]
-        row |= number_row(standing, "baseline_")
-        of = standing.estimate.value
-        row["ratio"] = own.estimate.value / of if of and not standing.estimate.at_chance else None
+        baseline = found.baseline[name]
+        row |= number_row(baseline, "baseline_")
+        of = baseline.estimate.value
+        row["ratio"] = own.estimate.value / of if of and not baseline.estimate.at_chance else None
     return row
 
 
 def _without_repeats(found: Measured) -> Measured:
-    """Leave out counts of the deployed network that are those of the design, here as there."""
+    """Leave out counts of the deployed network that equal those of the design."""
     metrics = {
         name: metric
         for name, metric in found.metrics.items()
@@ -144,18 +170,25 @@ def _shown(row: Row, found: Measured, ascii_only: bool) -> Row:
     name = str(row["metric"])
     unit, own = found.metrics[name].unit, found.design[name]
     shown: Row = {"metric": title(name, unit)}
-    shown["this design"] = spelled(told(own.estimate, unit), ascii_only)
+    shown["this design"] = transliterate(annotated(own.estimate, unit), ascii_only)
     if found.baseline:
-        standing = found.baseline[name]
-        shown["baseline"] = spelled(told(standing.estimate, unit), ascii_only)
-        if not standing.estimate.at_chance:
-            shown["ratio"] = relative(own.estimate.value, standing.estimate.value, unit)
-    shown["taken"] = taken(own)
+        baseline = found.baseline[name]
+        shown["baseline"] = transliterate(annotated(baseline.estimate, unit), ascii_only)
+        if not baseline.estimate.at_chance:
+            shown["ratio"] = relative(own.estimate.value, baseline.estimate.value, unit)
+    shown["measured"] = age(own)
     return shown
 
 
-def taken(number: MetricResult) -> str:
-    """Say when a number was measured, and how often: "now", or "stored 11-24 12:05 x3"."""
+def age(number: MetricResult) -> str:
+    """Describe when a result was measured.
+
+    Args:
+        number: The result.
+
+    Returns:
+        "now", or such as "stored 11-24 12:05 x3" for the median of 3 measurements.
+    """
     if not number.stored:
         return "now"
     times = f" x{number.estimate.readings}" if number.estimate.readings > 1 else ""
@@ -164,15 +197,15 @@ def taken(number: MetricResult) -> str:
 
 def _notes(found: Measured) -> Iterator[str]:
     if found.baseline:
-        yield f"of the baseline: {_sources(found.baseline)}"
+        yield f"baseline: {_sources(found.baseline)}"
     everything = [*found.design.values(), *found.baseline.values()]
-    yield from doubt_notes([number.estimate for number in everything])
+    yield from flag_notes([number.estimate for number in everything])
     if any(number.estimate.readings > 1 for number in found.design.values()):
-        yield "x: the median of so many readings, the newest taken then"
-    units = {name: counted(name, metric.unit) for name, metric in found.metrics.items()}
-    said = [f"{title(name, unit)} in {unit}" for name, unit in units.items() if unit]
-    if said:
-        yield "; ".join(said)
+        yield "xN: median of N measurements (timestamp of the latest)"
+    units = {name: counted_unit(name, metric.unit) for name, metric in found.metrics.items()}
+    counts = [f"{title(name, unit)} in {unit}" for name, unit in units.items() if unit]
+    if counts:
+        yield "; ".join(counts)
     for name, problem in found.unsupported.items():
         yield f"{name}: {problem.reason}"
     forms = _forms(found)
@@ -182,7 +215,7 @@ def _notes(found: Measured) -> Iterator[str]:
 
 
 def _sources(numbers: Mapping[str, MetricResult]) -> str:
-    """Say where numbers are from, together: "params, flops stored; latency measured now"."""
+    """Describe the source of the results: "params, flops stored; latency measured now"."""
     groups = {
         "stored": [name for name, number in numbers.items() if number.stored],
         "measured now": [name for name, number in numbers.items() if not number.stored],
@@ -202,10 +235,13 @@ def _deployments(found: Measured) -> Iterator[DeploymentFacts]:
 
 
 def norm_notes(deployments: Iterable[DeploymentFacts]) -> Iterator[str]:
-    """Describe how many batch norms a deployed network still computes.
+    """Describe how many batch norms of a deployed network are not folded.
 
     Args:
         deployments: Deployments of the network; the first with such batch norms is described.
+
+    Yields:
+        At most one line.
     """
     for known in deployments:
         if known.unfolded_norms:
@@ -214,7 +250,7 @@ def norm_notes(deployments: Iterable[DeploymentFacts]) -> Iterator[str]:
 
 
 def _forms(found: Measured) -> str:
-    """Say which deployed forms the slots have."""
+    """Count the slots of each deployed form."""
     deployment = next(_deployments(found), None)
     if deployment is None or not deployment.forms:
         return ""

@@ -1,18 +1,18 @@
-"""Print where the time of a design goes, slot by slot, beside the baseline."""
+"""The time of a design by slot, next to that of the baseline, as table, JSON or CSV."""
 
 from collections.abc import Mapping, Sequence
 
 from dsx.analysis import Measurement, estimate_of
 from dsx.measure.profile import PLAIN, Breakdown, Layer
 from dsx.report.design.measured import Row, about_design, conditions, heading, norm_notes
-from dsx.report.text.console import console, spelled
+from dsx.report.text.console import console, transliterate
 from dsx.report.text.listing import listing, print_rows
 from dsx.report.text.numbers import human, human_interval, relative
 from dsx.space import Design, SearchSpace
 
-REST, WHOLE, UNIT = "everything else", "together", "ms"
-_ROOM = 100
-"""Columns that intervals need."""
+REST, WHOLE, UNIT = "outside slots", "total", "ms"
+_WIDE = 100
+"""Width from which intervals are shown."""
 
 
 def print_layers(
@@ -22,14 +22,14 @@ def print_layers(
     format: str,
     about: Mapping[str, object],
 ) -> None:
-    """Print where the time goes to stdout.
+    """Print the time by slot to stdout.
 
     Args:
-        space: Whose network it is of.
+        space: Search space of the design.
         design: The design.
-        found: Its breakdown, and the baseline's if that is another design.
+        found: Breakdown of the design, and of the baseline if that is another design.
         format: "table", "json" or "csv".
-        about: What a JSON document says beside that.
+        about: Further keys of a JSON document.
     """
     if format != "table":
         whole = {
@@ -41,19 +41,19 @@ def print_layers(
         return
     out = console()
     out.print(heading(space, design), soft_wrap=True)
-    wide = out.width >= _ROOM
+    wide = out.width >= _WIDE
     shown = [_shown(found, row, wide) for row in range(len(found[0].layers))]
     shown.append(_sums(found))
     own = [
-        {name: spelled(str(cell), out.options.ascii_only) for name, cell in row.items()}
+        {name: transliterate(str(cell), out.options.ascii_only) for name, cell in row.items()}
         for row in shown
     ]
-    left = ("slot", "form", "stood there")
+    left = ("slot", "form", "baseline form")
     out.print(listing(own, right=[name for name in own[0] if name not in left]))
     for name, breakdown in zip(("this design", "baseline"), found, strict=False):
         out.print(_note(name, breakdown), style="dim", soft_wrap=True)
     if len(found) > 1 and _all_plain(found):
-        out.print(f"the baseline's slots are all deployed as {PLAIN}", style="dim", soft_wrap=True)
+        out.print(f"all slots of the baseline are deployed as {PLAIN}", style="dim", soft_wrap=True)
     for line in norm_notes(breakdown.deployment for breakdown in found[:1]):
         out.print(line, style="dim", soft_wrap=True)
     out.print(conditions(space), style="dim", soft_wrap=True)
@@ -65,10 +65,10 @@ def _rows(found: Sequence[Breakdown]) -> list[Row]:
         own: Row = {"slot": _name(layer), "calls": layer.calls, "form": layer.form}
         own |= {**_ends(layer.ms), "share": layer.ms.value / found[0].ms}
         if len(found) > 1:
-            standing = found[1].layers[row]
-            own |= {"baseline_form": standing.form, **_ends(standing.ms, "baseline_")}
-            own["baseline_share"] = standing.ms.value / found[1].ms
-            own["ratio"] = layer.ms.value / standing.ms.value if standing.ms.value else None
+            baseline = found[1].layers[row]
+            own |= {"baseline_form": baseline.form, **_ends(baseline.ms, "baseline_")}
+            own["baseline_share"] = baseline.ms.value / found[1].ms
+            own["ratio"] = layer.ms.value / baseline.ms.value if baseline.ms.value else None
         rows.append(own)
     return rows
 
@@ -87,7 +87,7 @@ def _whole(breakdown: Breakdown) -> Row:
 
 
 def _name(layer: Layer) -> str:
-    """Name a row; a network that is one convolution has a slot without a name."""
+    """Return the name of a row; the only slot of a network may have an empty name."""
     return REST if layer.slot is None else layer.slot
 
 
@@ -98,11 +98,11 @@ def _shown(found: Sequence[Breakdown], row: int, wide: bool) -> Row:
     shown["ms"] = _time(layer.ms, wide)
     shown["share"] = f"{layer.ms.value / found[0].ms:.1%}"
     if len(found) > 1:
-        standing = found[1].layers[row]
+        baseline = found[1].layers[row]
         if not _all_plain(found):
-            shown["stood there"] = standing.form
-        shown["baseline"] = _time(standing.ms, wide)
-        shown["ratio"] = relative(layer.ms.value, standing.ms.value, UNIT)
+            shown["baseline form"] = baseline.form
+        shown["baseline"] = _time(baseline.ms, wide)
+        shown["ratio"] = relative(layer.ms.value, baseline.ms.value, UNIT)
     return shown
 
 
@@ -110,7 +110,7 @@ def _sums(found: Sequence[Breakdown]) -> Row:
     shown: Row = {"slot": WHOLE, "form": "", "ms": _bare(found[0].ms), "share": "100.0%"}
     if len(found) > 1:
         if not _all_plain(found):
-            shown["stood there"] = ""
+            shown["baseline form"] = ""
         shown["baseline"] = _bare(found[1].ms)
         shown["ratio"] = relative(found[0].ms, found[1].ms, UNIT)
     return shown
@@ -129,12 +129,12 @@ def _bare(milliseconds: float) -> str:
 def _note(name: str, breakdown: Breakdown) -> str:
     plain = breakdown.plain.value
     return (
-        f"{name}: a pass takes {human(plain, UNIT)}, {breakdown.clocked.value / plain - 1:+.1%} "
-        f"with the stopwatch, which is taken off; the rows add up to {breakdown.ms / plain:.1%}; "
-        f"medians of {breakdown.passes} passes"
+        f"{name}: a forward pass takes {human(plain, UNIT)}; the overhead of timing each slot "
+        f"({breakdown.clocked.value / plain - 1:+.1%}) is subtracted; the rows sum to "
+        f"{breakdown.ms / plain:.1%}; medians of {breakdown.passes} passes"
     )
 
 
 def _all_plain(found: Sequence[Breakdown]) -> bool:
-    """Say whether the baseline's slots all hold the convolutions that stand there."""
+    """Check whether all slots of the baseline are deployed in their plain form."""
     return all(layer.form in ("", PLAIN) for layer in found[-1].layers)

@@ -1,4 +1,4 @@
-"""Notes about deployed networks that compute or hold something else than their designs."""
+"""Notes about deployed networks whose counts differ from those of their designs."""
 
 from collections.abc import Iterator
 
@@ -11,19 +11,18 @@ def deployed_notes(front: Front) -> Iterator[str]:
     """Describe the listed designs whose deployed network has other counts than the design.
 
     Args:
-        front: The front.
+        front: Front of a study.
 
     Yields:
-        One line that names each of them, such as "#38: 2.97 M flops (designed 1.20 M)"; nothing if
-        all agree or none was deployed.
+        At most one line that names these designs, such as "#38: 2.97 M flops (designed 1.20 M)".
     """
-    lines = [f"#{entry.trial}: {said}" for entry in listed(front) if (said := _difference(entry))]
+    lines = [f"#{entry.trial}: {text}" for entry in listed(front) if (text := _difference(entry))]
     if lines:
         yield "deployed (batch norms folded, dense forms with their zeros): " + "; ".join(lines)
 
 
 def _difference(entry: Entry) -> str:
-    """Describe the counts that differ."""
+    """Describe the counts of a design that differ; empty if there are none."""
     parts = []
     for name, deployed in entry.deployed_counts.items():
         designed = entry.metrics.get(name)

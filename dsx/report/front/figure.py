@@ -1,7 +1,7 @@
-"""The front as a Matplotlib figure fit for a paper.
+"""The front as a Matplotlib figure for publications.
 
-Two objectives span the axes, a third is told by colour (cividis, which reads with any colour vision
-and in grey), a fourth by size.
+Two objectives span the axes; the colour of the marks shows a third one (cividis, which is suitable
+for all colour vision and for greyscale), and their size a fourth one.
 """
 
 import io
@@ -23,16 +23,16 @@ from dsx.analysis import Entry, Estimate, Front
 from dsx.errors import printable
 from dsx.report.front.roles import LOOKS, Look, Role, hollow, legend, role
 from dsx.report.front.summary import tally
-from dsx.report.front.view import described, logarithmic, number
+from dsx.report.front.view import axis_title, logarithmic, number
 from dsx.report.plotting.axis import Axis
 from dsx.report.plotting.labels import Box, place
-from dsx.report.text.escape import readable
-from dsx.report.text.numbers import DOUBTS, doubts, human, tick, title
+from dsx.report.text.escape import printable_front
+from dsx.report.text.numbers import FLAGS, flag_signs, human, tick, title
 
 _NAMED = [kind for kind, look in reversed(LOOKS.items()) if look.named]
 
 _SWELL = (0.5, 3.0)
-"""What the least and the most of the fourth objective do to the area of a mark."""
+"""Factors of the area of a mark for the smallest and the largest value of a fourth objective."""
 
 Rgba = tuple[float, float, float, float]
 
@@ -54,39 +54,39 @@ STYLE = {
     "grid.color": "#e8e8e8",
     "grid.linewidth": 0.6,
     "svg.hashsalt": "dsx",
-    # A name between dollar signs is no formula, and nothing for LaTeX to run.
+    # Names that contain dollar signs must not be interpreted as formulas.
     "text.parse_math": False,
     "text.usetex": False,
 }
 
 
 def figure(front: Front, x: str, y: str) -> Figure:
-    """Draw a front.
+    """Plot a front.
 
     Args:
-        front: What to draw.
-        x: A metric or `trial`.
-        y: A metric or `trial`.
+        front: Front of a study.
+        x: Metric on the horizontal axis, or `trial`.
+        y: Metric on the vertical axis, or `trial`.
 
     Returns:
-        A figure of 6.4 x 4.4 inches; front, knee and baseline carry their trial numbers.
+        A figure of 6.4 x 4.4 inches with the trial numbers of the front, the knee and the baseline.
     """
-    front, x, y = readable(front), printable(x), printable(y)
+    front, x, y = printable_front(front), printable(x), printable(y)
     with style.context(STYLE):
         drawn = Figure(figsize=(6.4, 4.4), dpi=200, layout="constrained")
-        _Picture(front=front, drawn=drawn, axes=drawn.add_subplot(), x=x, y=y).draw()
+        _Plot(front=front, drawn=drawn, axes=drawn.add_subplot(), x=x, y=y).draw()
     return drawn
 
 
 def render(drawn: Figure, suffix: str) -> bytes:
-    """Write a figure.
+    """Render a figure.
 
     Args:
-        drawn: A figure.
+        drawn: The figure.
         suffix: `png` or `svg`.
 
     Returns:
-        The content of the file, the same bytes for the same front.
+        The content of the file, which is reproducible to the byte.
     """
     out = io.BytesIO()
     with style.context(STYLE):
@@ -95,7 +95,7 @@ def render(drawn: Figure, suffix: str) -> bytes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Picture:
+class _Plot:
     front: Front
     drawn: Figure
     axes: Axes
@@ -113,8 +113,8 @@ class _Picture:
         self._bars(named)
         for kind, entries in shown.items():
             self._scatter(kind, entries, colours, areas)
-        self.axes.set_xlabel(described(self.front, self.x))
-        self.axes.set_ylabel(described(self.front, self.y))
+        self.axes.set_xlabel(axis_title(self.front, self.x))
+        self.axes.set_ylabel(axis_title(self.front, self.y))
         self.axes.set_xscale(self._scale(self.x))
         self.axes.set_yscale(self._scale(self.y))
         self._ticks(self.axes.xaxis, self.x, _numbers(self._all, self.x))
@@ -122,7 +122,7 @@ class _Picture:
         self._legend(
             [kind for kind in reversed(LOOKS) if shown[kind]], bool(colours), others[1:2], named
         )
-        # From here on the layout stands, and pixels can be counted.
+        # The layout must be computed before positions in pixels are known.
         self.drawn.draw_without_rendering()
         self.drawn.suptitle(self.front.study, x=self.axes.get_position().x0, **TITLE_FONT)
         self._labels(named)
@@ -142,49 +142,47 @@ class _Picture:
 
     def _captions(self) -> None:
         front = self.front
-        said = f"space {front.space}, {tally(front)}"
+        summary = f"space {front.space}, {tally(front)}"
         conditions = "; ".join(f"{name}: {text}" for name, text in front.conditions.items())
-        doubtful = "; ".join(f"{sign} {words}" for sign, words in self._doubts())
-        lines = [said, *textwrap.wrap(conditions, 110), *textwrap.wrap(doubtful, 110)]
+        flags = "; ".join(f"{sign} {meaning}" for sign, meaning in self._flags())
+        lines = [summary, *textwrap.wrap(conditions, 110), *textwrap.wrap(flags, 110)]
         self.drawn.suptitle(front.study, **TITLE_FONT)
         self.axes.set_title("\n".join(lines), loc="left", fontsize=7.5, color="#555555")
 
-    def _doubts(self) -> list[tuple[str, str]]:
-        """List what may be wrong with a number that carries a name: the mark and what it means."""
+    def _flags(self) -> list[tuple[str, str]]:
+        """List the signs and meanings of the flags of all designs with a trial number."""
         named = [entry for entry in self._all if role(self.front, entry) in _NAMED]
         shown = [value for pair in self._pairs(named) for value in pair]
         return [
-            explained
-            for name, explained in DOUBTS.items()
-            if any(getattr(value, name) for value in shown)
+            flag for name, flag in FLAGS.items() if any(getattr(value, name) for value in shown)
         ]
 
-    def _doubt(self, entry: Entry) -> str:
-        """Mark a design with what may be wrong with either of its numbers."""
-        ((across, up),) = self._pairs([entry])
-        return "".join(dict.fromkeys(doubts(across) + doubts(up)))
+    def _flag_signs(self, entry: Entry) -> str:
+        """Return the signs of the flags of both values of a design."""
+        ((x, y),) = self._pairs([entry])
+        return "".join(dict.fromkeys(flag_signs(x) + flag_signs(y)))
 
     def _staircase(self) -> None:
-        """Join the front of two objectives: nothing was found beyond this line."""
-        ways = self.front.objectives
-        if {self.x, self.y} != ways.keys():
+        """Draw the attainment line of a front with two objectives."""
+        directions = self.front.objectives
+        if {self.x, self.y} != directions.keys():
             return
         points = sorted(
             (entry.metrics[self.x].value, entry.metrics[self.y].value)
             for entry in self._all
             if entry.id in self.front.front_ids
         )
-        step = "steps-post" if ways[self.x] == "minimize" else "steps-pre"
+        step = "steps-post" if directions[self.x] == "minimize" else "steps-pre"
         xs, ys = [x for x, _ in points], [y for _, y in points]
         self.axes.plot(xs, ys, drawstyle=step, color="#9ecae1", linewidth=1.2, zorder=1)
 
     def _bars(self, entries: list[Entry]) -> None:
-        across, up = _values(entries, self.x), _values(entries, self.y)
+        xs, ys = _values(entries, self.x), _values(entries, self.y)
         self.axes.errorbar(
-            [value.value for value in across],
-            [value.value for value in up],
-            xerr=arms(across),
-            yerr=arms(up),
+            [value.value for value in xs],
+            [value.value for value in ys],
+            xerr=arms(xs),
+            yerr=arms(ys),
             fmt="none",
             ecolor="#8c8c8c",
             elinewidth=0.8,
@@ -198,21 +196,21 @@ class _Picture:
         colours: dict[str, Rgba],
         areas: dict[str, float],
     ) -> None:
-        mark, unsure = LOOKS[kind], hollow(self.front, kind)
+        mark, is_hollow = LOOKS[kind], hollow(self.front, kind)
         fills = [to_rgba(colours.get(entry.id, LOOKS[kind].colour)) for entry in entries]
         self.axes.scatter(
             _numbers(entries, self.x),
             _numbers(entries, self.y),
             s=[mark.area * areas.get(entry.id, 1.0) for entry in entries],
-            c="white" if unsure else fills,
+            c="white" if is_hollow else fills,
             marker=mark.marker,
-            edgecolors=fills if unsure else mark.edge or _EDGE,
-            linewidths=_RIM if unsure else 0.6,
+            edgecolors=fills if is_hollow else mark.edge or _EDGE,
+            linewidths=_RIM if is_hollow else 0.6,
             zorder=mark.layer,
         )
 
     def _colours(self, name: str, entries: list[Entry]) -> dict[str, Rgba]:
-        """Colour by a third objective and add the bar that explains it."""
+        """Compute the colours for a third objective, and add a colour bar."""
         known = [entry for entry in entries if number(entry, name)]
         values = _numbers(known, name)
         if not values:
@@ -221,7 +219,7 @@ class _Picture:
         norm = LogNorm(*ends) if self._scale(name) == "log" else Normalize(*ends)
         scale = ScalarMappable(norm, "cividis")
         bar = self.drawn.colorbar(scale, ax=self.axes, pad=0.02, aspect=30)
-        bar.set_label(described(self.front, name))
+        bar.set_label(axis_title(self.front, name))
         self._ticks(bar.ax.yaxis, name, values)
         colours = scale.to_rgba(np.array(values)).tolist()
         return dict(zip((entry.id for entry in known), colours, strict=True))
@@ -250,32 +248,32 @@ class _Picture:
             mark = LOOKS[kind]
             colour = "#7d7c78" if coloured and kind in _NAMED else LOOKS[kind].colour
             label = legend(self.front, kind)
-            unsure = hollow(self.front, kind)
-            handles.append(handle(mark, colour, mark.area, label, hollow=unsure))
+            is_hollow = hollow(self.front, kind)
+            handles.append(handle(mark, colour, mark.area, label, is_hollow=is_hollow))
         for name in sized:
             for end, swell in zip((min, max), _SWELL, strict=True):
-                said = human(end(_numbers(entries, name)), self._unit(name))
+                value = human(end(_numbers(entries, name)), self._unit(name))
                 mark = LOOKS[Role.FRONT]
-                label = f"{title(name, self._unit(name))} {said}"
+                label = f"{title(name, self._unit(name))} {value}"
                 handles.append(handle(mark, "#7d7c78", mark.area * swell, label))
-        # Long names stand in fewer columns, or they would leave the page.
+        # More than four columns would not fit the figure if the names are long.
         columns = 5 if len(handles) <= 5 else 4
         self.drawn.legend(
             handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8
         )
 
     def _labels(self, entries: list[Entry]) -> None:
-        """Number the marks wherever nothing is hidden, in the order of their importance."""
-        # A mark that the heading explains has to be seen.
-        entries = sorted(entries, key=lambda entry: not self._doubt(entry))
+        """Write the trial numbers next to the marks, the most important first, without overlaps."""
+        # Flagged designs come first, because the title explains their signs.
+        entries = sorted(entries, key=lambda entry: not self._flag_signs(entry))
         pixel = self.drawn.dpi / 72
-        where = self.axes.transData.transform
-        seen = [where((v.value, w.value)) for v, w in self._pairs(self._all)]
+        to_pixels = self.axes.transData.transform
+        seen = [to_pixels((v.value, w.value)) for v, w in self._pairs(self._all)]
         radius = 4 * pixel
         taken: list[Box] = [(x - radius, y - radius, x + radius, y + radius) for x, y in seen]
-        texts = [f"#{entry.trial}{self._doubt(entry)}" for entry in entries]
+        texts = [f"#{entry.trial}{self._flag_signs(entry)}" for entry in entries]
         sizes = [(0.62 * _LABEL_SIZE * pixel * len(t), _LABEL_SIZE * pixel) for t in texts]
-        points = [tuple(where((v.value, w.value))) for v, w in self._pairs(entries)]
+        points = [tuple(to_pixels((v.value, w.value))) for v, w in self._pairs(entries)]
         left, bottom, right, top = self.axes.bbox.extents
         corners = place(points, sizes, taken, (left, bottom, right, top), 7 * pixel)
         for text, corner in zip(texts, corners, strict=True):
@@ -296,21 +294,39 @@ def _numbers(entries: list[Entry], name: str) -> list[float]:
 
 
 def arms(values: list[Estimate]) -> list[list[float]]:
-    """The length of the error bars, none where there is no end. (2, n): down, up."""
+    """Compute the lengths of error bars.
+
+    Args:
+        values: Estimates.
+
+    Returns:
+        Two lists, the lengths downwards and upwards; 0 for infinite ends.
+    """
     down, up = [v.value - v.low for v in values], [v.high - v.value for v in values]
     return [[arm if 0 < arm < math.inf else 0.0 for arm in side] for side in (down, up)]
 
 
-def handle(mark: Look, colour: str, area: float, label: str, *, hollow: bool = False) -> Line2D:
-    """Build the entry of a mark in a legend."""
+def handle(mark: Look, colour: str, area: float, label: str, *, is_hollow: bool = False) -> Line2D:
+    """Build the entry of a mark in a legend.
+
+    Args:
+        mark: Look of the mark.
+        colour: Colour of the mark.
+        area: Area of the mark in square points.
+        label: Text of the entry.
+        is_hollow: Whether the mark is hollow.
+
+    Returns:
+        A line without points, as Matplotlib expects it for legends.
+    """
     return Line2D(
         [],
         [],
         linestyle="none",
         marker=mark.marker,
         markersize=math.sqrt(area),
-        markerfacecolor="white" if hollow else colour,
-        markeredgecolor=colour if hollow else mark.edge or _EDGE,
-        markeredgewidth=_RIM if hollow else 0.6,
+        markerfacecolor="white" if is_hollow else colour,
+        markeredgecolor=colour if is_hollow else mark.edge or _EDGE,
+        markeredgewidth=_RIM if is_hollow else 0.6,
         label=label,
     )

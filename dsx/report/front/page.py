@@ -15,8 +15,8 @@ from dsx.report.front.roles import LOOKS, Role, hollow, legend, role, status
 from dsx.report.front.summary import headline, highlights, tally
 from dsx.report.front.view import (
     TRIAL,
+    axis_title,
     dense,
-    described,
     has_uncertainty,
     listed,
     logarithmic,
@@ -26,8 +26,8 @@ from dsx.report.front.view import (
     short_ids,
     unlisted,
 )
-from dsx.report.text.escape import html, readable
-from dsx.report.text.numbers import DOUBTS, counted, kind, title, told
+from dsx.report.text.escape import html, printable_front
+from dsx.report.text.numbers import FLAGS, annotated, counted_unit, kind, title
 from dsx.report.text.outcomes import other_trials, outcome_notes
 
 
@@ -35,14 +35,14 @@ def page(front: Front, x: str, y: str) -> str:
     """Write the page of a front.
 
     Args:
-        front: What to show.
-        x: The metric, or `trial`, that is on the x axis first.
-        y: The same for the y axis; the reader may choose others.
+        front: Front of a study.
+        x: Metric, or `trial`, that is initially on the horizontal axis.
+        y: Metric, or `trial`, that is initially on the vertical axis.
 
     Returns:
-        An HTML document that loads nothing from anywhere.
+        An HTML document without external resources.
     """
-    front, x, y = readable(front), printable(x), printable(y)
+    front, x, y = printable_front(front), printable(x), printable(y)
     parts = {
         "TITLE": html(front.study),
         "HEADLINE": html(f"{headline(front)}."),
@@ -53,7 +53,7 @@ def page(front: Front, x: str, y: str) -> str:
             for name, text in [*_notes(front), *front.conditions.items()]
         ),
         "PLOTLY": get_plotlyjs(),
-        # A "</script>" in somebody's words must not end the script.
+        # "</script>" in a text must not end the script.
         "DATA": json.dumps(_data(front, x, y), allow_nan=False).replace("<", "\\u003c"),
     }
     template = files("dsx.report").joinpath("page.html").read_text(encoding="utf-8")
@@ -89,8 +89,8 @@ def _metric(front: Front, name: str) -> dict[str, object]:
     unit = front.units.get(name, "")
     return {
         "title": title(name, unit),
-        # Plotly reads a little HTML in the titles of its axes.
-        "heading": html(described(front, name)),
+        # Plotly interprets HTML in the titles of axes.
+        "heading": html(axis_title(front, name)),
         "format": {"share": ".4~%", "count": ".4~s", "symbol": ""}[kind(unit)],
         "log": logarithmic(front, name),
     }
@@ -116,16 +116,16 @@ def _design(front: Front, entry: Entry, names: list[str]) -> dict[str, object]:
 
 
 def _hover(front: Front, entry: Entry) -> str:
-    """What is read under the pointer, in the little HTML that Plotly knows."""
+    """Build the hover text of a design, in the subset of HTML that Plotly supports."""
     lines = [f"<b>#{entry.trial}</b> {html(entry.id)}, {legend(front, role(front, entry))}"]
     if front.devices:
         lines.append(f"measured on device {front.devices[entry.device]}")
     for name in metrics(front):
         if name in entry.metrics:
             unit = front.units.get(name, "")
-            said = ratio(front, entry, name)
-            figure = told(entry.metrics[name], unit) + (f" ({said})" if said else "")
-            lines.append(html(f"{title(name, unit)}: {figure}"))
+            compared = ratio(front, entry, name)
+            value = annotated(entry.metrics[name], unit) + (f" ({compared})" if compared else "")
+            lines.append(html(f"{title(name, unit)}: {value}"))
     return "<br>".join([*lines, *map(html, textwrap.wrap(entry.description, 60))])
 
 
@@ -134,7 +134,7 @@ def _table(front: Front) -> str:
     heads = ["<th>trial</th>", "<th>id</th>"]
     for name in names:
         unit = front.units.get(name, "")
-        small = f"<small>{html(counted(name, unit))}</small>"
+        small = f"<small>{html(counted_unit(name, unit))}</small>"
         heads.append(f'<th class="figure">{html(title(name, unit))}{small}</th>')
     heads += ['<th class="figure">dense</th>', "<th>design</th>"]
     rows = []
@@ -157,9 +157,9 @@ def _cell(front: Front, entry: Entry, name: str) -> str:
     if name not in entry.metrics:
         return '<td class="figure">-</td>'
     value = entry.metrics[name]
-    said = ratio(front, entry, name)
-    shown = told(value, front.units.get(name, ""))
-    small = f"<small>{said}</small>" if said else ""
+    compared = ratio(front, entry, name)
+    shown = annotated(value, front.units.get(name, ""))
+    small = f"<small>{compared}</small>" if compared else ""
     return f'<td class="figure" data-value="{value.value}">{html(shown)}{small}</td>'
 
 
@@ -176,16 +176,16 @@ def _remark(front: Front, entry: Entry) -> str:
 
 
 def _notes(front: Front) -> Iterator[tuple[str, str]]:
-    """Say what the marks in the table mean, and what is not in it."""
+    """List notes on trials, the meanings of flags, and the number of unlisted designs."""
     yield from (("candidates", note) for note in outcome_notes(front.outcomes))
     yield from (("chance", note) for note in chance_notes(front))
     shown = [value for entry in listed(front) for value in entry.metrics.values()]
-    for name, (sign, words) in DOUBTS.items():
+    for name, (sign, meaning) in FLAGS.items():
         if any(getattr(value, name) for value in shown):
-            yield sign, words
+            yield sign, meaning
     if has_uncertainty(front):
         yield "uncertain", "the intervals do not decide whether the design is on the front"
     if unlisted(front):
-        yield "not in the table", f"{unlisted(front)} more designs that are possibly on the front"
+        yield "not in the table", f"{unlisted(front)} more possible members of the front"
     if trials := other_trials(front.outcomes):
         yield "trials", trials

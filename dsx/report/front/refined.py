@@ -1,26 +1,26 @@
-"""Put what settling a front has brought into words."""
+"""Notes about the refinement of a study."""
 
 from dsx.report.text.progress import end_text
 from dsx.search import Refinement
 
 
-def said(refinement: Refinement) -> list[str]:
-    """Say what was done, and what came of it.
+def refinement_notes(refinement: Refinement) -> list[str]:
+    """Describe what a refinement did.
 
     Args:
-        settled: What `dsx.search.refine` gives.
+        refinement: Result of `dsx.search.refine`.
 
     Returns:
-        A line, one more about designs that could not be timed, if there are any, and one more for
+        A summary, a line about designs that could not be timed, if there are any, and a line for
         each design that could not be trained.
     """
     lines = [
         f"{end_text(refinement.end)}: {refinement.before} contested pairs before, "
-        f"{len(refinement.front.contested)} now; designs were timed {refinement.timed} times and "
-        f"trained {refinement.trained} times with fresh seeds; it took {refinement.seconds:.0f} s."
+        f"{len(refinement.front.contested)} after; {refinement.timed} timings and "
+        f"{refinement.trained} trainings with further seeds in {refinement.seconds:.0f} s"
     ]
     if untimed := len(refinement.untimed):
         designs = "1 design" if untimed == 1 else f"{untimed} designs"
-        lines.append(f"not timed: {designs} with learned shapes whose weights are not kept")
+        lines.append(f"not timed: {designs} with learned shapes whose weights are not stored")
     lines += [f"{design}: {problem}" for design, problem in refinement.failed.items()]
     return lines

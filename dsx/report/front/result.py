@@ -1,4 +1,4 @@
-"""Print a front in the format asked for, and messages beside it."""
+"""Output of a front in a format, and messages on stderr."""
 
 import sys
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from dsx.report.front.rows import as_csv, as_json
 from dsx.report.front.table import FrontTable, Hints
 from dsx.report.front.terminal import TerminalPlot
 from dsx.report.text.console import console, message_console
-from dsx.report.text.escape import readable
+from dsx.report.text.escape import printable_front
 from dsx.secret import without_url_password
 
 _NONE: Mapping[str, object] = {}
@@ -42,7 +42,7 @@ def print_front(
         sys.stdout.write(as_json(front, sections) + "\n" if format == "json" else as_csv(front))
         return
     out = console()
-    front = readable(front)
+    front = printable_front(front)
     out.print(FrontTable(front=front, complete=complete, hints=hints))
     if front.on_front and plotted:
         out.print(TerminalPlot(front, x=x and printable(x), y=y and printable(y)))
@@ -52,6 +52,6 @@ def print_message(*lines: str) -> None:
     """Print a message to stderr.
 
     Args:
-        lines: The lines of the message, which may hold names from data.
+        lines: Lines of the message, which may contain names from data.
     """
     message_console().print(*map(without_url_password, lines), sep="\n", soft_wrap=True)

@@ -25,7 +25,7 @@ class Look:
     Args:
         legend: Name of the role in a legend.
         glyph: Character in tables and in the plot of the terminal.
-        hollow_glyph: Character where membership of the front is uncertain.
+        hollow_glyph: Character if membership of the front is uncertain.
         style: Style of rich in the plot of the terminal.
         colour: Colour of figures and pages (Okabe and Ito, distinct with any colour vision).
         marker: Marker of Matplotlib.
@@ -142,7 +142,15 @@ def legend(front: Front, kind: Role) -> str:
 
 
 def glyph(front: Front, kind: Role) -> str:
-    """Return the character that marks a role in tables and in the plot of the terminal."""
+    """Return the character that marks a role in tables and in the plot of the terminal.
+
+    Args:
+        front: Front of a study.
+        kind: A role.
+
+    Returns:
+        One character.
+    """
     look = LOOKS[kind]
     return look.hollow_glyph if hollow(front, kind) else look.glyph
 

@@ -1,4 +1,4 @@
-"""The front for programs: one JSON document, or the same rows as CSV."""
+"""The front as a JSON document or as CSV."""
 
 import csv
 import io
@@ -15,23 +15,23 @@ SCHEMA_VERSION = 3
 """Version of the document, from which an archived study is read; raised when a key is added that
 the reader needs, or when a key changes its meaning or is removed."""
 
-_DOUBTFUL = "low", "high", "seeds", "readings", "converged", "noisy"
-"""What CSV says more of a number with an interval."""
+_SAMPLED = "low", "high", "seeds", "readings", "converged", "noisy"
+"""Further columns of a metric with intervals."""
 
 _NONE: Mapping[str, object] = {}
 
 _CHANCE = "at_chance"
-"""The column of CSV for a metric for which chance is known."""
+"""Further column of a metric with a chance level."""
 
 
 def document(front: Front) -> dict[str, object]:
-    """Describe a front in plain data.
+    """Describe a front as plain JSON values.
 
     Args:
-        front: A front.
+        front: Front of a study.
 
     Returns:
-        What `json.dumps` takes as it is. Infinite numbers are null.
+        The document; infinite values are null.
     """
     return {
         "schema_version": SCHEMA_VERSION,
@@ -75,20 +75,20 @@ def as_csv(front: Front) -> str:
     """Write the designs of a front as CSV.
 
     Args:
-        front: A front.
+        front: Front of a study.
 
     Returns:
-        A heading and a line per design, in trial order. A metric with an interval in any design
-        has columns `<name>_low`, `_high`, `_seeds`, `_readings`, `_converged` and `_noisy` too, and
-        one of predictions has `_at_chance`; `device` says on which of several mixed devices a
-        design was measured. What is infinite or not measured is empty.
+        A header and a row for each design, in trial order. A metric with an interval in any design
+        also has the columns `<name>_low`, `_high`, `_seeds`, `_readings`, `_converged` and
+        `_noisy`, and a metric with a chance level `_at_chance`; `device` is the device of a design
+        if the front contains several. Infinite and missing values are empty.
     """
     measured = [item for entry in front.entries for item in entry.metrics.items()]
-    unsure = {name for name, value in measured if not value.exact}
+    sampled = {name for name, value in measured if not value.exact}
     predicted = {name for name, value in measured if value.chance is not None}
     columns = []
     for name in metrics(front):
-        more = [*_DOUBTFUL] * (name in unsure) + [_CHANCE] * (name in predicted)
+        more = [*_SAMPLED] * (name in sampled) + [_CHANCE] * (name in predicted)
         columns += [name, *(f"{name}_{column}" for column in more)]
     device = ["device"] if front.devices else []
     out = io.StringIO()
@@ -158,7 +158,7 @@ def _number(value: Estimate) -> dict[str, object]:
 
 
 def _plain(number: float) -> float | int | None:
-    """Write counts without a decimal point, and what JSON has no number for as null."""
+    """Convert counts to integers, and infinite values to None."""
     if not math.isfinite(number):
         return None
     return int(number) if number == int(number) else number

@@ -11,7 +11,14 @@ SHOWN = 6
 
 
 def tally(front: Front) -> str:
-    """Count the front: "5 of 9 designs on the front (3 certain), 1 more possible"."""
+    """Count the designs on the front.
+
+    Args:
+        front: Front of a study.
+
+    Returns:
+        Such as "5 of 9 designs on the front (3 certain), 1 more possible".
+    """
     text = f"{len(front.on_front)} of {len(front.entries)} designs on the front"
     if not has_uncertainty(front):
         return text

@@ -20,8 +20,15 @@ from dsx.report.front.deployed import deployed_notes
 from dsx.report.front.roles import LOOKS, Role, glyph, legend, role, status
 from dsx.report.front.summary import headline, highlights, summarised, tally
 from dsx.report.front.view import dense, has_uncertainty, metrics, ranked, ratio, short_ids
-from dsx.report.text.console import spelled
-from dsx.report.text.numbers import DOUBTS, counted, doubts, shown_unit, title, without_unit
+from dsx.report.text.console import transliterate
+from dsx.report.text.numbers import (
+    counted_unit,
+    flag_notes,
+    flag_signs,
+    title,
+    unit_symbol,
+    without_unit,
+)
 from dsx.report.text.outcomes import other_trials, outcome_notes
 
 
@@ -100,7 +107,7 @@ class _View:
         return tuple(metrics(self.front) if self.complete else self.front.objectives)
 
     def text(self, text: str, style: str = "") -> Text:
-        return Text(spelled(text, self.ascii_only), style=style)
+        return Text(transliterate(text, self.ascii_only), style=style)
 
     def table(self, layout: _Layout) -> Table:
         table = Table(
@@ -136,7 +143,7 @@ class _View:
             yield "device", [self.text(number) for number in numbers]
         for name in layout.metrics:
             unit = self.front.units.get(name, "")
-            heading = f"{title(name, unit)} {shown_unit(unit)}".rstrip()
+            heading = f"{title(name, unit)} {unit_symbol(unit)}".rstrip()
             yield heading, self._values(name, unit)
             ratios = [ratio(self.front, entry, name) for entry in self.rows]
             if layout.ratios and any(ratios):
@@ -163,9 +170,9 @@ class _View:
 
     def _values(self, name: str, unit: str) -> list[Text]:
         found = [entry.metrics.get(name) for entry in self.rows]
-        flags = ["" if value is None else doubts(value) for value in found]
+        flags = ["" if value is None else flag_signs(value) for value in found]
         numbers = ["-" if value is None else without_unit(value, unit) for value in found]
-        # Flags are appended to the right of where the numbers end, so that these stay aligned.
+        # The flags follow the right-aligned numbers, so that the last digits remain aligned.
         width, wide = max(map(len, numbers), default=0), max(map(len, flags), default=0)
         return [
             self.text(f"{number:>{width}}{flag:<{wide}}", "" if value else "dim")
@@ -219,9 +226,7 @@ class _View:
             )
         if layout.bare:
             yield "the other columns do not fit in this width"
-        for name, (sign, meaning) in DOUBTS.items():
-            if any(getattr(value, name) for value in values):
-                yield f"{sign} {meaning}"
+        yield from flag_notes(values)
         yield from self._units(layout)
 
     def _meaning(self, kind: Role) -> str:
@@ -233,7 +238,7 @@ class _View:
     def _units(self, layout: _Layout) -> Iterator[str]:
         for name in layout.metrics:
             unit = self.front.units.get(name, "")
-            if counted(name, unit):
+            if counted_unit(name, unit):
                 yield f"{title(name, unit)} in {unit}"
         seeds = {e.trial: max((v.seeds for v in e.metrics.values()), default=1) for e in self.rows}
         means = [f"#{trial} ({count})" for trial, count in seeds.items() if count > 1]

@@ -1,4 +1,4 @@
-"""A plot in the terminal: two metrics, each design a mark, in characters alone."""
+"""A scatter plot of two metrics in the terminal."""
 
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
@@ -8,9 +8,9 @@ from rich.text import Text
 
 from dsx.analysis import Entry, Front
 from dsx.report.front.roles import LOOKS, Role, glyph, legend, role
-from dsx.report.front.view import axes, described, logarithmic, number
+from dsx.report.front.view import axes, axis_title, logarithmic, number
 from dsx.report.plotting.axis import Axis
-from dsx.report.text.console import spelled
+from dsx.report.text.console import transliterate
 from dsx.report.text.numbers import tick
 
 _NARROWEST, _WIDEST = 30, 100
@@ -18,13 +18,14 @@ _NARROWEST, _WIDEST = 30, 100
 
 @dataclass(frozen=True)
 class TerminalPlot:
-    """Two metrics of a front for `Console.print`.
+    """A scatter plot of a front for `Console.print`.
 
     Args:
-        front: What to show.
-        x: A metric or `trial`; None for the first minimised objective.
-        y: A metric or `trial`; None for the first maximised objective, or else the next one.
-        height: Lines of the plotting area.
+        front: Front of a study.
+        x: Metric on the horizontal axis, or `trial`; None for the first minimised objective.
+        y: Metric on the vertical axis, or `trial`; None for the first maximised objective, or else
+            the next one.
+        height: Height of the plotting area in lines.
 
     Raises:
         DsxError: If there is no such metric.
@@ -46,7 +47,7 @@ class TerminalPlot:
             yield Text(f"Nothing to plot: no design has both {x} and {y}.", style="yellow")
             return
         for line in self._lines(points, x, y, max(_NARROWEST, min(options.max_width, _WIDEST))):
-            line.plain = spelled(line.plain, options.ascii_only)
+            line.plain = transliterate(line.plain, options.ascii_only)
             yield line
 
     def _lines(self, points: list["_Point"], x: str, y: str, width: int) -> Iterator[Text]:
@@ -57,12 +58,12 @@ class TerminalPlot:
         columns = self._axis(x, [point.x for point in points])
         canvas = _canvas(points, columns, rows, width - margin - 1, self.height)
 
-        yield Text(described(self.front, y), style="dim")
+        yield Text(axis_title(self.front, y), style="dim")
         for row in reversed(range(self.height)):
             edge = f"{labels.get(row, ''):>{margin}}{'┤' if row in labels else '│'}"
             yield Text(edge, style="dim").append_text(canvas[row])
         yield from self._foot(columns, margin, width - margin - 1)
-        yield Text(described(self.front, x).rjust(width), style="dim")
+        yield Text(axis_title(self.front, x).rjust(width), style="dim")
         yield from self._legend(points, width)
 
     def _foot(self, columns: Axis, margin: int, width: int) -> Iterator[Text]:
@@ -80,7 +81,7 @@ class TerminalPlot:
         yield Text("".join(labels), style="dim")
 
     def _legend(self, points: list["_Point"], width: int) -> Iterator[Text]:
-        """Name the marks, with no name torn in two."""
+        """Write the legend, breaking lines between its entries."""
         roles = {point.role for point in points}
         line = Text()
         for kind, look in reversed(LOOKS.items()):
@@ -109,14 +110,15 @@ class _Point:
 
 
 def _points(front: Front, x: str, y: str) -> list[_Point]:
-    """List what is to be drawn, the most important last, so that it comes out on top."""
+    """List the points in drawing order; later ones cover earlier ones."""
     points = []
     for entry in front.entries:
-        across, up = number(entry, x), number(entry, y)
-        if across is not None and up is not None:
+        x_value, y_value = number(entry, x), number(entry, y)
+        if x_value is not None and y_value is not None:
             kind = role(front, entry)
             sign, label = glyph(front, kind), _label(front, entry)
-            points.append(_Point(x=across.value, y=up.value, role=kind, mark=sign, label=label))
+            point = _Point(x=x_value.value, y=y_value.value, role=kind, mark=sign, label=label)
+            points.append(point)
     order = list(LOOKS)
     return sorted(points, key=lambda point: order.index(point.role))
 

@@ -8,7 +8,7 @@ from dsx.errors import DsxError, unknown
 from dsx.report.text.numbers import heading, relative
 
 TRIAL = "trial"
-"""The trial number, where a metric is asked for."""
+"""Name of the trial number, which can be plotted like a metric."""
 
 _FAR = 50.0
 _SHORTEST_ID = 6
@@ -40,7 +40,9 @@ def ranked(front: Front) -> list[Entry]:
     Returns:
         The designs of the front; ties are sorted by the next objective.
     """
-    signs = {name: 1 if way == "minimize" else -1 for name, way in front.objectives.items()}
+    signs = {
+        name: 1 if direction == "minimize" else -1 for name, direction in front.objectives.items()
+    }
 
     def rank(entry: Entry) -> tuple[tuple[float, ...], str]:
         return tuple(s * entry.metrics[name].value for name, s in signs.items()), entry.id
@@ -64,12 +66,26 @@ def listed(front: Front) -> list[Entry]:
 
 
 def unlisted(front: Front) -> int:
-    """Count the possible members of the front that `listed` leaves out."""
+    """Count the possible members of the front that `listed` leaves out.
+
+    Args:
+        front: Front of a study.
+
+    Returns:
+        The number of designs.
+    """
     return len({entry.id for entry in front.possible} - {entry.id for entry in listed(front)})
 
 
 def has_uncertainty(front: Front) -> bool:
-    """Check whether any objective of a feasible design has an interval that is not empty."""
+    """Check whether any objective of a feasible design has a non-empty interval.
+
+    Args:
+        front: Front of a study.
+
+    Returns:
+        Whether there is one.
+    """
     return any(
         not entry.metrics[name].exact
         for entry in front.entries
@@ -87,8 +103,8 @@ def comparable(front: Front, entry: Entry, name: str) -> tuple[Estimate, Estimat
         name: Name of the metric.
 
     Returns:
-        The values of the design and the baseline; None for the baseline itself, where a value is
-        missing, and where the baseline is at chance.
+        The values of the design and the baseline; None for the baseline itself, if a value is
+        missing, and if the baseline is at chance.
     """
     baseline = front.baseline_entry
     if baseline is None or entry.id == baseline.id:
@@ -109,7 +125,7 @@ def ratio(front: Front, entry: Entry, name: str) -> str:
         name: Name of the metric.
 
     Returns:
-        Such as "63%" or "+0.4 pt"; empty where the values are not `comparable`.
+        Such as "63%" or "+0.4 pt"; empty if the values are not `comparable`.
     """
     pair = comparable(front, entry, name)
     if pair is None:
@@ -118,17 +134,24 @@ def ratio(front: Front, entry: Entry, name: str) -> str:
 
 
 def dense(entry: Entry) -> str:
-    """Say how many of the redesigned slots fell back to their dense form: "1/4", or "-"."""
+    """Return the fraction of redesigned slots that fell back to a dense form.
+
+    Args:
+        entry: A design.
+
+    Returns:
+        Such as "1/4"; "-" if no slot is redesigned or the design was not deployed.
+    """
     if entry.fallbacks is None or not entry.redesigned:
         return "-"
     return f"{entry.fallbacks}/{entry.redesigned}"
 
 
 def short_ids(front: Front) -> dict[str, str]:
-    """Shorten the design ids as far as they stay different.
+    """Shorten the design ids to unique prefixes.
 
     Args:
-        front: A front.
+        front: Front of a study.
 
     Returns:
         Design id to its first 6 or more characters.
@@ -141,15 +164,16 @@ def short_ids(front: Front) -> dict[str, str]:
 
 
 def axes(front: Front, x: str | None = None, y: str | None = None) -> tuple[str, str]:
-    """Choose what to plot against what.
+    """Select the axes of a plot.
 
     Args:
-        front: A front.
-        x: A metric or `trial`; None for the first minimised objective.
-        y: A metric or `trial`; None for the first maximised objective, or else the next one.
+        front: Front of a study.
+        x: Metric on the horizontal axis, or `trial`; None for the first minimised objective.
+        y: Metric on the vertical axis, or `trial`; None for the first maximised objective, or else
+            the next one.
 
     Returns:
-        Two names. A front with a single objective is plotted over its trials.
+        The names of both axes. A single objective is plotted over the trials.
 
     Raises:
         DsxError: If there is no such metric.
@@ -158,8 +182,8 @@ def axes(front: Front, x: str | None = None, y: str | None = None) -> tuple[str,
     for name in (x, y):
         if name is not None and name not in allowed:
             raise DsxError(unknown("metric", name, allowed))
-    small = [name for name, way in front.objectives.items() if way == "minimize"]
-    large = [name for name, way in front.objectives.items() if way == "maximize"]
+    small = [name for name, direction in front.objectives.items() if direction == "minimize"]
+    large = [name for name, direction in front.objectives.items() if direction == "maximize"]
     if len(front.objectives) == 1:
         (only,) = front.objectives
         return x or TRIAL, y or only
@@ -168,14 +192,14 @@ def axes(front: Front, x: str | None = None, y: str | None = None) -> tuple[str,
 
 
 def number(entry: Entry, name: str) -> Estimate | None:
-    """Look up what a plot shows of a design.
+    """Look up a value of a design for a plot.
 
     Args:
         entry: A design.
-        name: A metric or `trial`.
+        name: Name of a metric, or `trial`.
 
     Returns:
-        The number, or None where it was not measured or is infinite.
+        The value; None if it is missing or infinite.
     """
     if name == TRIAL:
         return Estimate(value=entry.trial, low=entry.trial, high=entry.trial)
@@ -184,34 +208,43 @@ def number(entry: Entry, name: str) -> Estimate | None:
 
 
 def logarithmic(front: Front, name: str) -> bool:
-    """Whether a metric lies so far apart that only a logarithmic axis shows all of it.
+    """Check whether a metric needs a logarithmic axis.
 
     Args:
-        front: A front.
-        name: A metric or `trial`.
+        front: Front of a study.
+        name: Name of a metric, or `trial`.
 
     Returns:
-        True where all values are positive and the largest is many times the smallest.
+        Whether its values are `far_apart`.
     """
     values = [value.value for entry in front.entries if (value := number(entry, name))]
     return name != TRIAL and far_apart(values)
 
 
 def far_apart(values: Collection[float]) -> bool:
-    """Whether numbers are all positive, and the largest is many times the smallest."""
+    """Check whether values are positive and span more than a factor of 50.
+
+    Args:
+        values: The values.
+
+    Returns:
+        Whether they do.
+    """
     return bool(values) and min(values) > 0 and max(values) / min(values) >= _FAR
 
 
-def described(front: Front, name: str) -> str:
-    """Name an axis, its unit and which way is better.
+def axis_title(front: Front, name: str) -> str:
+    """Return the title of an axis: the metric, its unit and its direction.
 
     Args:
-        front: A front.
-        name: A metric or `trial`.
+        front: Front of a study.
+        name: Name of a metric, or `trial`.
 
     Returns:
-        Such as "latency (ms), lower is better"; for what is no objective without a direction.
+        Such as "latency (ms), lower is better"; without a direction if it is not an objective.
     """
-    said = heading(name, front.units.get(name, ""))
-    ways = {"minimize": "lower is better", "maximize": "higher is better"}
-    return f"{said}, {ways[front.objectives[name]]}" if name in front.objectives else said
+    title = heading(name, front.units.get(name, ""))
+    if name not in front.objectives:
+        return title
+    directions = {"minimize": "lower is better", "maximize": "higher is better"}
+    return f"{title}, {directions[front.objectives[name]]}"

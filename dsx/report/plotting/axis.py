@@ -1,4 +1,4 @@
-"""The axis of a plot: a range, round numbers in it, and whether it is logarithmic."""
+"""Axis of a plot: its range, scale and ticks."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """A range of numbers, linear or logarithmic, to be cut into cells."""
+    """A linear or logarithmic axis of a plot in the terminal."""
 
     low: float
     high: float
@@ -15,15 +15,15 @@ class Axis:
 
     @staticmethod
     def over(values: list[float], unit: str, *, log: bool) -> "Axis":
-        """Span some numbers, with room beside a single one.
+        """Build an axis that spans some values.
 
         Args:
-            values: At least one finite number.
-            unit: Their unit.
-            log: Whether ratios matter more than differences; all values are positive then.
+            values: At least one finite value.
+            unit: Unit of the values.
+            log: Whether the axis is logarithmic, which requires positive values.
 
         Returns:
-            An axis, linear where there is but one value.
+            The axis; linear and with a margin if all values are equal.
         """
         low, high = min(values), max(values)
         if low == high:
@@ -32,7 +32,15 @@ class Axis:
         return Axis(low=low, high=high, log=log, unit=unit)
 
     def cell(self, value: float, cells: int) -> int:
-        """Find the cell of a number, 0 to cells - 1."""
+        """Compute the cell of a value.
+
+        Args:
+            value: Value within the range.
+            cells: Number of cells.
+
+        Returns:
+            A number from 0 to cells - 1.
+        """
         low, high, at = (
             (math.log(self.low), math.log(self.high), math.log(value))
             if self.log
@@ -41,17 +49,17 @@ class Axis:
         return round((at - low) / (high - low) * (cells - 1))
 
     def ticks(self, most: int) -> list[float]:
-        """List round numbers inside the range.
+        """List the ticks of the axis.
 
         Args:
-            most: About how many at most, at least 2.
+            most: Approximate maximum number of ticks, at least 2.
 
         Returns:
-            One or more numbers; the ends of a logarithmic range that holds no round ones.
+            Round numbers within the range; the ends of a logarithmic range without round numbers.
         """
         if self.log:
-            # matplotlib's LogLocator limits the number of decades, not that of ticks, so that
-            # labels would overlap in a terminal.
+            # LogLocator of Matplotlib limits the number of decades instead of ticks, so that labels
+            # would overlap in a terminal.
             tens = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             for digits, every in (((1, 2, 5), 1), ((1, 3), 1), ((1,), 1), ((1,), 2), ((1,), 3)):
                 found = [digit * 10.0**ten for ten in tens[::every] for digit in digits]
@@ -59,7 +67,7 @@ class Axis:
                 if 2 <= len(inside) <= most:
                     return inside
             return [self.low, self.high]
-        # Imported here, because it takes 0.2 s, which commands without a plot need not wait for.
+        # Imported here, because it takes 0.2 s and most commands do not need it.
         from matplotlib.ticker import MaxNLocator
 
         ticks = MaxNLocator(most).tick_values(self.low, self.high)

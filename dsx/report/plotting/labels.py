@@ -1,9 +1,9 @@
-"""Labels beside points, each where it hides nothing, or nowhere."""
+"""Placement of labels next to points without overlaps."""
 
 from collections.abc import Iterator, Sequence
 
 Box = tuple[float, float, float, float]
-"""left, bottom, right, top"""
+"""Left, bottom, right and top edge in pixels."""
 
 
 def place(
@@ -13,27 +13,27 @@ def place(
     bounds: Box,
     gap: float,
 ) -> list[tuple[float, float] | None]:
-    """Find a place for the label of each point, the first points first.
+    """Place the labels of points; earlier points take precedence.
 
     Args:
-        points: Where the labels belong, in pixels.
-        sizes: Width and height of each label.
-        taken: What must not be covered.
-        bounds: What must not be left.
-        gap: From the point to its label.
+        points: Positions of the points in pixels.
+        sizes: Width and height of each label in pixels.
+        taken: Boxes that must not be covered.
+        bounds: Box that contains all labels.
+        gap: Distance from a point to its label in pixels.
 
     Returns:
-        The lower left corner of each label; None where there is no room.
+        The lower left corner of each label; None if there is no free position.
     """
     taken = list(taken)
     corners: list[tuple[float, float] | None] = []
     for point, size in zip(points, sizes, strict=True):
         (x, y), reach = point, gap + max(size)
-        near = [box for box in taken if _meet(box, (x - reach, y - reach, x + reach, y + reach))]
+        near = [box for box in taken if _overlap(box, (x - reach, y - reach, x + reach, y + reach))]
         free = (
             box
             for box in _around(point, size, gap)
-            if _within(box, bounds) and not any(_meet(box, other) for other in near)
+            if _within(box, bounds) and not any(_overlap(box, other) for other in near)
         )
         found = next(free, None)
         if found is not None:
@@ -64,5 +64,5 @@ def _within(box: Box, bounds: Box) -> bool:
     )
 
 
-def _meet(a: Box, b: Box) -> bool:
+def _overlap(a: Box, b: Box) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

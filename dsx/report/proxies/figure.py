@@ -1,4 +1,4 @@
-"""Proxies as a Matplotlib figure: a panel for each, with what it stands for up its side."""
+"""Proxy metrics as a Matplotlib figure: a panel for each proxy and measured metric."""
 
 import math
 import textwrap
@@ -17,7 +17,7 @@ from dsx.report.front.figure import STYLE, TITLE_FONT, arms, handle
 from dsx.report.front.roles import LOOKS
 from dsx.report.front.view import far_apart
 from dsx.report.plotting.axis import Axis
-from dsx.report.proxies.table import DRAWN, columns_of, drawn_as, said_of
+from dsx.report.proxies.table import DRAWN, columns_of, drawn_as, panel_title
 from dsx.report.text.numbers import heading, tick
 from dsx.store.studies import Proxy, ProxyReport
 
@@ -26,13 +26,13 @@ _PANEL = 2.9, 2.6
 
 
 def proxy_figure(report: ProxyReport) -> Figure:
-    """Draw what the counted numbers of a study are worth.
+    """Plot the measured metrics of a study over their proxies.
 
     Args:
-        report: What to draw.
+        report: Rank correlations of the study.
 
     Returns:
-        A figure with a panel for each proxy, three in a row at most.
+        A figure with a panel for each proxy, at most three in a row.
     """
     columns = columns_of(report)
     rows = math.ceil(len(report.proxies) / columns)
@@ -45,7 +45,7 @@ def proxy_figure(report: ProxyReport) -> Figure:
             _Panel(report=report, axes=panel, proxy=proxy).draw()
         _legend(drawn, report)
         study = printable(report.front.study)
-        # From here on the layout stands, and the title can be put where the panels begin.
+        # The layout is computed once, so that the title can be aligned with the panels.
         drawn.suptitle(study, **TITLE_FONT)
         drawn.draw_without_rendering()
         drawn.suptitle(study, x=drawn.axes[0].get_position().x0, **TITLE_FONT)
@@ -53,13 +53,13 @@ def proxy_figure(report: ProxyReport) -> Figure:
 
 
 def _legend(drawn: Figure, report: ProxyReport) -> None:
-    there = {
+    shown = {
         drawn_as(report, design) for proxy in report.proxies for design in report.points(proxy)
     }
     handles = [
-        handle(LOOKS[role], LOOKS[role].colour, LOOKS[role].area, called)
-        for role, called in reversed(DRAWN.items())
-        if role in there
+        handle(LOOKS[role], LOOKS[role].colour, LOOKS[role].area, name)
+        for role, name in reversed(DRAWN.items())
+        if role in shown
     ]
     conditions = "; ".join(f"{name}: {text}" for name, text in report.front.conditions.items())
     legend = drawn.legend(
@@ -101,7 +101,7 @@ class _Panel:
         xs, ys = zip(*points.values(), strict=True)
         self._axis(self.axes.xaxis, self.proxy.name, xs)
         self._axis(self.axes.yaxis, self.proxy.target, ys)
-        self.axes.set_title(said_of(self.report, self.proxy), loc="left", fontsize=8)
+        self.axes.set_title(panel_title(self.report, self.proxy), loc="left", fontsize=8)
 
     def _bars(self, points: list[tuple[Estimate, Estimate]]) -> None:
         self.axes.errorbar(
@@ -126,5 +126,5 @@ class _Panel:
             axis.set_minor_locator(NullLocator())
         else:
             axis.set_major_locator(MaxNLocator(5))
-        # After the scale, which brings a format of its own.
+        # After the scale, which sets a formatter.
         axis.set_major_formatter(FuncFormatter(lambda number, _: tick(number, unit)))

@@ -1,4 +1,4 @@
-"""Proxies as one HTML file that works offline: a panel for each, and the sentences below."""
+"""Proxy metrics as one HTML file that works offline: a panel for each, and an explanation."""
 
 import math
 
@@ -8,9 +8,9 @@ from plotly.subplots import make_subplots
 from dsx.analysis import Estimate
 from dsx.report.front.roles import LOOKS, Role
 from dsx.report.front.view import far_apart
-from dsx.report.proxies.table import DRAWN, columns_of, drawn_as, said_of, sentences
+from dsx.report.proxies.table import DRAWN, columns_of, drawn_as, panel_title, sentences
 from dsx.report.text.escape import html
-from dsx.report.text.numbers import heading, kind, title, told
+from dsx.report.text.numbers import annotated, heading, kind, title
 from dsx.store.studies import Proxy, ProxyReport
 
 _PANEL = 400
@@ -18,23 +18,23 @@ _PANEL = 400
 
 
 def proxy_page(report: ProxyReport) -> str:
-    """Write the page.
+    """Write the page of the proxies of a study.
 
     Args:
-        report: What to show.
+        report: Rank correlations of the study.
 
     Returns:
-        An HTML document that loads nothing from anywhere.
+        An HTML document without external resources.
     """
     plot = _plot(report).to_html(full_html=False, include_plotlyjs=True, div_id="proxies")
     study = html(report.front.study)
-    said = "".join(f"<p>{html(sentence)}</p>" for sentence in sentences(report))
+    text = "".join(f"<p>{html(sentence)}</p>" for sentence in sentences(report))
     conditions = "; ".join(f"{name}: {text}" for name, text in report.front.conditions.items())
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>{study}: proxies</title></head>\n"
         '<body style="font-family: sans-serif; margin: 2rem; max-width: 80rem">'
-        f"<h1>{study}</h1>\n{plot}\n{said}\n"
+        f"<h1>{study}</h1>\n{plot}\n{text}\n"
         f'<p style="color: #555555">{html(conditions)}</p></body></html>\n'
     )
 
@@ -42,7 +42,7 @@ def proxy_page(report: ProxyReport) -> str:
 def _plot(report: ProxyReport) -> graph.Figure:
     columns = columns_of(report)
     rows = math.ceil(len(report.proxies) / columns)
-    titles = [html(said_of(report, proxy)) for proxy in report.proxies]
+    titles = [html(panel_title(report, proxy)) for proxy in report.proxies]
     plot = make_subplots(rows=rows, cols=columns, subplot_titles=titles)
     legend: set[Role] = set()
     for index, proxy in enumerate(report.proxies):
@@ -72,7 +72,7 @@ def _trace(
     hover = [
         f"<b>{html(design)}</b><br>"
         + "<br>".join(
-            html(f"{title(name, units.get(name, ''))}: {told(value, units.get(name, ''))}")
+            html(f"{title(name, units.get(name, ''))}: {annotated(value, units.get(name, ''))}")
             for name, value in zip((proxy.name, proxy.target), pair, strict=True)
         )
         for design, pair in points.items()

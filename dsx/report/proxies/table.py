@@ -1,4 +1,4 @@
-"""Proxies in words: a table, and what each of its numbers means; the same rows for programs."""
+"""Proxy metrics as a table with an explanation of each number, as JSON or CSV."""
 
 import math
 from collections.abc import Iterator
@@ -9,25 +9,25 @@ from dsx.errors import printable
 from dsx.report.front.roles import Role
 from dsx.report.text.console import console
 from dsx.report.text.listing import listing, print_rows
-from dsx.report.text.numbers import DOUBTS, title
+from dsx.report.text.numbers import FLAGS, title
 from dsx.store.studies import Proxy, ProxyReport
 
 DRAWN = {Role.DOMINATED: "other designs", Role.FRONT: "front", Role.BASELINE: "baseline"}
-"""What a picture shows a design as, in this order, and what its legend says."""
+"""Role by which a figure shows a design, in drawing order, to its name in the legend."""
 
 FEW = 10
-"""Designs below which resamples are too much alike to say how sure a number is."""
+"""Number of designs below which the bootstrap intervals of tau are not reliable."""
 
 
 def proxies_document(report: ProxyReport) -> dict[str, object]:
     """Describe how well proxy metrics rank the designs of a study as plain JSON values.
 
     Args:
-        report: The report.
+        report: Rank correlations of the study.
 
     Returns:
         `comparisons`, a row for each pair of metrics; `unknown_operators` of the baseline;
-        `sentences`, what the values mean.
+        `sentences`, which explain the values.
     """
     return {
         "comparisons": [row(proxy) for proxy in report.proxies],
@@ -40,27 +40,27 @@ def print_proxies(report: ProxyReport, format: str) -> None:
     """Print how well proxy metrics rank the designs of a study to stdout.
 
     Args:
-        report: The report.
+        report: Rank correlations of the study.
         format: "table" or "csv"; JSON is a part of the document of the front.
     """
     if format == "csv":
         print_rows([row(proxy) for proxy in report.proxies], format, {}, "proxies")
         return
     out = console()
-    out.print(f"Study {report.front.study}: how well numbers that are cheap to know order designs")
+    out.print(f"{report.front.study}: rank correlation of proxy metrics with measured metrics")
     out.print(table(report))
     for sentence in sentences(report):
         out.print(sentence)
 
 
 def row(proxy: Proxy) -> dict[str, object]:
-    """Give the numbers of a proxy for programs.
+    """Describe a proxy as a plain row.
 
     Args:
-        proxy: A proxy.
+        proxy: The proxy.
 
     Returns:
-        By name; None for what does not exist where a metric is constant.
+        Values by key; None for values that are undefined because a metric is constant.
     """
     agreed, pairs = proxy.agreement, proxy.pairs
     return {
@@ -81,20 +81,28 @@ def row(proxy: Proxy) -> dict[str, object]:
 
 
 def table(report: ProxyReport) -> Table:
-    """Lay the proxies out as a table.
+    """Lay out the proxies as a table.
 
     Args:
-        report: The report.
+        report: Rank correlations of the study.
 
     Returns:
-        A line for each proxy.
+        A table with a row for each proxy.
     """
     lines = [_line(report, proxy) for proxy in report.proxies]
     return listing(lines, right=("tau", "95 %", "rho", "ceiling", "wrong"))
 
 
-def said_of(report: ProxyReport, proxy: Proxy) -> str:
-    """Say in a few words how well a proxy does, as the title of its panel."""
+def panel_title(report: ProxyReport, proxy: Proxy) -> str:
+    """Describe a proxy as the title of its panel.
+
+    Args:
+        report: Rank correlations of the study.
+        proxy: The proxy.
+
+    Returns:
+        Such as "flops: tau 0.72 (0.55 to 0.84)".
+    """
     name, agreed = _title(report, proxy.name), proxy.agreement
     if agreed is None:
         which = "" if proxy.constant == proxy.name else f"{_title(report, proxy.constant)} "
@@ -103,51 +111,66 @@ def said_of(report: ProxyReport, proxy: Proxy) -> str:
 
 
 def columns_of(report: ProxyReport) -> int:
-    """Say how many panels of a picture stand side by side: three at most, and rows alike."""
+    """Compute the number of columns of panels.
+
+    Args:
+        report: Rank correlations of the study.
+
+    Returns:
+        At most three, such that the rows have equal lengths if possible.
+    """
     number = len(report.proxies)
     return math.ceil(number / math.ceil(number / 3))
 
 
 def drawn_as(report: ProxyReport, design: str) -> Role:
-    """Say as what a picture shows a design; those that never got as far as a front are others."""
+    """Determine the role by which a figure shows a design.
+
+    Args:
+        report: Rank correlations of the study.
+        design: Design id; rejected designs count as dominated.
+
+    Returns:
+        A key of `DRAWN`.
+    """
     if design == report.front.baseline:
         return Role.BASELINE
     return Role.FRONT if design in report.front.front_ids else Role.DOMINATED
 
 
 def sentences(report: ProxyReport) -> list[str]:
-    """Say what the numbers mean.
+    """Explain the rank correlations.
 
     Args:
-        report: The report.
+        report: Rank correlations of the study.
 
     Returns:
-        For each measured metric a sentence on how well its own order is known, then one for each
-        proxy; at last what to be careful about.
+        For each measured metric a sentence about the repeatability of its ranking, followed by one
+        for each proxy; finally the caveats.
     """
-    said = []
+    found = []
     for target in dict.fromkeys(proxy.target for proxy in report.proxies):
         proxies = [proxy for proxy in report.proxies if proxy.target == target]
-        said += [_known(report, proxy) for proxy in proxies if proxy.pairs][:1]
-        said += [_meaning(report, proxy) for proxy in proxies]
-    said += _doubts(report)
+        found += [_known(report, proxy) for proxy in proxies if proxy.pairs][:1]
+        found += [_meaning(report, proxy) for proxy in proxies]
+    found += _flags(report)
     if any(proxy.designs < FEW for proxy in report.proxies):
-        said.append(f"Of fewer than {FEW} designs the intervals of tau say little.")
+        found.append(f"With fewer than {FEW} designs the intervals of tau are not reliable.")
     if report.unknown_operators:
         named = ", ".join(f"{name} ({times})" for name, times in report.unknown_operators.items())
-        said.append(f"Not known to the counter of operators: {named}; flops leave them out.")
-    return said
+        found.append(f"Operators that are not counted in flops: {named}.")
+    return found
 
 
-def _doubts(report: ProxyReport) -> Iterator[str]:
-    """Say how many of the measured numbers were taken in bad conditions."""
+def _flags(report: ProxyReport) -> Iterator[str]:
+    """Count the flagged values of each measured metric."""
     for target in dict.fromkeys(proxy.target for proxy in report.proxies):
         values = [numbers[target] for numbers in report.numbers.values() if target in numbers]
-        for name, (_, words) in DOUBTS.items():
+        for name, (_, meaning) in FLAGS.items():
             count = sum(getattr(value, name) for value in values)
             if count:
                 what = _title(report, target)
-                yield f"{_upper(what)} of {count:,} of the {len(values):,} designs: {words}."
+                yield f"{_upper(what)} of {count:,} of the {len(values):,} designs: {meaning}."
 
 
 def _line(report: ProxyReport, proxy: Proxy) -> dict[str, object]:
@@ -173,9 +196,9 @@ def _known(report: ProxyReport, proxy: Proxy) -> str:
     what = _title(report, proxy.target)
     every = proxy.designs * (proxy.designs - 1) // 2
     return (
-        f"{_upper(what)} tells {proxy.pairs.decided:,} of the {every:,} pairs of "
-        f"{proxy.designs:,} designs apart; measured twice, its two orders would agree with a tau "
-        f"of {proxy.ceiling:.2f}, and no proxy can be expected to do much better."
+        f"{_upper(what)} decides the order of {proxy.pairs.decided:,} of {every:,} pairs of "
+        f"{proxy.designs:,} designs; two measurements of it would correlate with tau "
+        f"{proxy.ceiling:.2f}, an upper bound for proxies."
     )
 
 
@@ -183,20 +206,20 @@ def _meaning(report: ProxyReport, proxy: Proxy) -> str:
     name, what = _title(report, proxy.name), _title(report, proxy.target)
     s = "" if name.endswith("s") else "s"
     if proxy.constant:
-        whose = _upper(_title(report, proxy.constant))
-        verb = "are" if whose.endswith("s") else "is"
-        return f"{whose} {verb} the same for all designs: there is no order to compare."
+        constant = _upper(_title(report, proxy.constant))
+        verb = "are" if constant.endswith("s") else "is"
+        return f"{constant} {verb} equal for all designs: there is no ranking to compare."
     pairs = proxy.pairs
     assert pairs is not None
     if not pairs.decided:
-        return f"{_upper(name)} order{s} designs that {what} does not tell apart."
+        return f"{_upper(name)} rank{s} designs whose order in {what} is undecided."
     undecided = f", and leave{s} {pairs.undecided:,} undecided" if pairs.undecided else ""
     agreed = proxy.agreement
     chance = agreed is not None and agreed.low <= 0
     return (
-        f"{_upper(name)} order{s} {pairs.misordered:,} of {pairs.decided:,} pairs of designs "
-        f"wrongly on this device ({proxy.misordered:.1%}){undecided}"
-        f"{': no better than chance, as far as these designs show' if chance else ''}."
+        f"{_upper(name)} misorder{s} {pairs.misordered:,} of {pairs.decided:,} pairs of designs "
+        f"on this device ({proxy.misordered:.1%}){undecided}"
+        f"{': not significantly better than chance' if chance else ''}."
     )
 
 

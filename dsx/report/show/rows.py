@@ -58,7 +58,7 @@ class ShownDesign:
 
 
 def roles(shown: ShownDesign) -> list[str]:
-    """Return what the design is in its study: "baseline", "knee", "best latency_ms".
+    """Return the roles of the design in its study: "baseline", "knee", "best latency_ms".
 
     Args:
         shown: The design.
@@ -71,13 +71,13 @@ def roles(shown: ShownDesign) -> list[str]:
 
 
 def headline(shown: ShownDesign) -> Row:
-    """Describe the design and its place in the study.
+    """Describe the design and its role in the study as plain JSON values.
 
     Args:
         shown: The design.
 
     Returns:
-        Plain JSON values.
+        Keys and values of the design.
     """
     front, entry = shown.results.front, shown.entry
     return {

@@ -18,9 +18,9 @@ from dsx.report.show.rows import (
     slot_rows,
     slots_note,
 )
-from dsx.report.text.console import console, spelled
+from dsx.report.text.console import console, transliterate
 from dsx.report.text.listing import listing, print_rows
-from dsx.report.text.numbers import DOUBTS, counted, human, relative, title, told
+from dsx.report.text.numbers import annotated, counted_unit, flag_notes, human, relative, title
 
 SCHEMA_VERSION = 1
 _CONDITIONS = "device", "versions", "backend", "batch", "dtype", "threads", "deploy"
@@ -87,7 +87,7 @@ def _print_tables(shown: ShownDesign, slots: list[Row]) -> None:
 
 
 def _spelled(row: Mapping[str, object], ascii_only: bool) -> Row:
-    return {key: spelled(str(cell), ascii_only) for key, cell in row.items()}
+    return {key: transliterate(str(cell), ascii_only) for key, cell in row.items()}
 
 
 def _heading(shown: ShownDesign) -> Iterator[str]:
@@ -104,13 +104,13 @@ def _heading(shown: ShownDesign) -> Iterator[str]:
 
 
 def _grouped(slots: list[Row]) -> list[Row]:
-    """Merge consecutive slots that differ only in their names."""
+    """Join consecutive slots that only differ in their name."""
 
-    def alike(row: Row) -> Row:
+    def without_name(row: Row) -> Row:
         return {key: value for key, value in row.items() if key != "slot"}
 
     shown = []
-    for row, group in itertools.groupby(slots, key=alike):
+    for row, group in itertools.groupby(slots, key=without_name):
         names = [str(each["slot"]) for each in group]
         stride = str(row["stride"])
         shown.append(
@@ -140,12 +140,12 @@ def _metrics(shown: ShownDesign) -> Iterator[Row]:
     baseline, units = shown.baseline, shown.results.front.units
     for name in shown.metrics:
         unit, own = units.get(name, ""), shown.entry.metrics[name]
-        row: Row = {"metric": title(name, unit), "this design": told(own, unit)}
+        row: Row = {"metric": title(name, unit), "this design": annotated(own, unit)}
         if baseline is not None:
             other = baseline.metrics.get(name)
             row |= {"baseline": "-", "relative": "", "separated": ""}
             if other is not None:
-                row["baseline"] = told(other, unit)
+                row["baseline"] = annotated(other, unit)
                 if not other.at_chance:
                     row["relative"] = relative(own.value, other.value, unit)
                 row["separated"] = "yes" if separated(own, other) else "no"
@@ -158,16 +158,10 @@ def _metric_notes(shown: ShownDesign) -> Iterator[str]:
         yield f"relative: to the baseline, #{baseline.trial} ({baseline.id}); pt: points"
         yield "separated: whether the 95 % intervals of the two values are disjoint"
     values = list(shown.entry.metrics.values())
-    yield from _flag_notes([*values, *(baseline.metrics.values() if baseline else ())])
-    kinds = {title(name, unit): counted(name, unit) for name, unit in front.units.items()}
+    yield from flag_notes([*values, *(baseline.metrics.values() if baseline else ())])
+    kinds = {title(name, unit): counted_unit(name, unit) for name, unit in front.units.items()}
     if units := [f"{name} in {kind}" for name, kind in kinds.items() if kind]:
         yield "; ".join(units)
-
-
-def _flag_notes(values: list[Estimate]) -> Iterator[str]:
-    for name, (sign, meaning) in DOUBTS.items():
-        if any(getattr(value, name) for value in values):
-            yield f"{sign} {meaning}"
 
 
 def _measurements(shown: ShownDesign) -> Iterator[Row]:
@@ -184,7 +178,7 @@ def _measurements(shown: ShownDesign) -> Iterator[Row]:
         used = each.number in shown.entry.metrics[each.metric].rests_on
         yield {
             "metric": title(each.metric, unit),
-            "value": told(value, unit),
+            "value": annotated(value, unit),
             "used": "yes" if used else "no",
             "measured at (UTC)": f"{each.measured_at:%Y-%m-%d %H:%M}",
             "seed": "-" if each.seed is None else each.seed,

@@ -1,4 +1,4 @@
-"""What may become of the slots of a space: in words, and as data."""
+"""The options of the slots of a space, as text and as JSON values."""
 
 import textwrap
 from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -14,12 +14,12 @@ _DEFAULTS = Rule(match="*").options
 
 
 @dataclass(frozen=True, kw_only=True)
-class Offer:
-    """What some slots of a rule are offered alike.
+class OptionGroup:
+    """Slots of a rule with equal options.
 
     Args:
-        name: The rule's wildcard where it offers the same to all of its slots; else their names.
-        choices: Of each of them.
+        name: The wildcard of the rule if all of its slots are in the group; else their names.
+        choices: Options of each slot or shared setting.
     """
 
     name: str
@@ -27,47 +27,62 @@ class Offer:
 
     @property
     def slots(self) -> list[str]:
-        """The names of the slots."""
+        """Names of the slots."""
         return [slot.name for choices in self.choices for slot in choices.slots]
 
     @property
     def shared(self) -> bool:
-        """Whether several slots take one setting together."""
+        """Whether several slots share one setting."""
         return len(self.slots) > len(self.choices)
 
     def rows(self) -> Iterator[tuple[str, str]]:
-        """Say what is offered: a preset and what it means, or a dial and its options."""
+        """List the presets with their notation, and the dials with their options.
+
+        Yields:
+            A title and its text.
+        """
         presets, options = self.choices[0].presets, self.choices[0].options
         for label, spec in presets.items():
             yield "preset", f"{label}: {notation(spec)}"
         for dial in DIALS:
             title, own = dial.name.replace("_", " "), options.get(dial.name, ())
-            # The density is a number that says something also where there is just one.
+            # The density is shown even if there is only one value.
             if own and (own != _DEFAULTS.get(dial.name) or dial.name == "density"):
                 yield title, ", ".join(_written(option) for option in own)
             elif dial.name == "scale" and any(options.get("binary_basis", ())):
                 yield title, self._scale()
 
     def _scale(self) -> str:
-        """Say which slots have a scale where the rule leaves that open."""
+        """Describe which slots have a scale if the rule does not specify it."""
         scaled = {slot.scaled for choices in self.choices for slot in choices.slots}
         if len(scaled) > 1:
             return "true where no BN follows"
         return "true" if scaled.pop() else "false (BNs follow)"
 
     def text(self, width: int) -> str:
-        """Write the rows under the name of the slots, in lines of at most so many characters."""
+        """Format the group as text.
+
+        Args:
+            width: Maximum number of characters of a line.
+
+        Returns:
+            The name of the slots, and below it the rows.
+        """
         rows = list(self.rows()) or [("keep", "")]
         indent = max(len(title) for title, _ in rows) + 4
-        heading = f"{self.name}{', one setting for all' if self.shared else ''}:"
+        heading = f"{self.name}{', one setting shared by all' if self.shared else ''}:"
         lines = [textwrap.fill(heading, width, subsequent_indent="  ")]
-        for title, phrases in rows:
+        for title, text in rows:
             start, rest = f"  {title}".ljust(indent), " " * indent
-            lines.append(textwrap.fill(start + phrases, width, subsequent_indent=rest))
+            lines.append(textwrap.fill(start + text, width, subsequent_indent=rest))
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, object]:
-        """Write the same as plain JSON values."""
+        """Describe the group as plain JSON values.
+
+        Returns:
+            Names of the slots, presets and options of the dials.
+        """
         first = self.choices[0]
         return {
             "name": self.name,
@@ -78,59 +93,66 @@ class Offer:
         }
 
 
-def offers(space: SearchSpace) -> list[Offer]:
-    """Put together the slots of each rule that are offered the same.
+def option_groups(space: SearchSpace) -> list[OptionGroup]:
+    """Group the slots of each rule that have equal options.
 
     Args:
         space: The space.
 
     Returns:
-        The offers in the order of their first slots.
+        The groups in the order of their first slots.
     """
-    offered = (
+    keyed = (
         (choices, (tuple(choices.presets.items()), tuple(choices.options.items())))
         for choices in space.slot_options
     )
     return [
-        Offer(name=_name(space, group), choices=tuple(group)) for _, group in _together(offered)
+        OptionGroup(name=_name(space, group), choices=tuple(group)) for _, group in _grouped(keyed)
     ]
 
 
-def left_out(space: SearchSpace) -> list[tuple[str, str, str]]:
-    """Put together the slots of each rule that the same cannot be applied to.
+def unsupported_options(space: SearchSpace) -> list[tuple[str, str, str]]:
+    """Group the slots of each rule that do not support the same option.
 
     Args:
         space: The space.
 
     Returns:
-        Of each option: the slots, the option, and the reason for the first of them.
+        For each option: the slots, the option, and the reason for the first slot.
     """
     labels = ((choices, label) for choices in space.slot_options for label in choices.left_out)
     return [
-        (_name(space, group), label, group[0].left_out[label]) for label, group in _together(labels)
+        (_name(space, group), label, group[0].left_out[label]) for label, group in _grouped(labels)
     ]
 
 
-def left_out_note(space: SearchSpace) -> str | None:
-    """Count the options that are left out of a space, in one line; None if there are none."""
-    found = left_out(space)
+def unsupported_note(space: SearchSpace) -> str | None:
+    """Count the options of a space that some slots do not support.
+
+    Args:
+        space: The space.
+
+    Returns:
+        One line; None if there are no such options.
+    """
+    found = unsupported_options(space)
     if not found:
         return None
     _, label, reason = found[0]
     options = "1 option is" if len(found) == 1 else f"{len(found)} options are"
     return (
-        f"note: {options} left out for slots that cannot take them, the first: {label} ({reason}); "
+        f"note: {options} not supported by some slots, the first: {label} ({reason}); "
         "`dsx space` lists all"
     )
 
 
 def _written(option: object) -> str:
-    """Write an option as a search space file does."""
+    """Format an option as in a search space file."""
     return str(option).lower() if isinstance(option, bool) else str(option)
 
 
-def _together(found: Iterable[tuple[SlotOptions, T]]) -> list[tuple[T, list[SlotOptions]]]:
-    """Put together the choices of each rule of which the same is found."""
+def _grouped(found: Iterable[tuple[SlotOptions, T]]) -> list[tuple[T, list[SlotOptions]]]:
+    """Group the slots of each rule by a key."""
     groups: dict[tuple[str, T], list[SlotOptions]] = {}
     for choices, what in found:
         groups.setdefault((choices.rule, what), []).append(choices)

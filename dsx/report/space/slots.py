@@ -1,4 +1,4 @@
-"""Print the slots of a network: what stands there, and what is left alone."""
+"""The slots and excluded convolutions of a network, as table, JSON or CSV."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -9,7 +9,7 @@ from dsx.report.text.numbers import human
 from dsx.space import NetworkAnalysis, Slot
 
 _COUNTS = ("params", "flops")
-_CLOSE = ("channels", "output")
+_COMPACTED = ("channels", "output")
 
 
 def print_analysis(
@@ -18,8 +18,8 @@ def print_analysis(
     """Print the slots of a network to stdout.
 
     Args:
-        model: Its name.
-        census: What it is made of.
+        model: Name of the network.
+        analysis: Analysis of the network.
         format: "table", "json" or "csv".
         notes: Notes for the user about the network, as sentences.
     """
@@ -50,36 +50,50 @@ def print_analysis(
 
 
 def print_slots(rows: Sequence[Mapping[str, object]], analysis: NetworkAnalysis) -> None:
-    """Print the slots as a table, and below it what is no slot.
+    """Print the slots as a table, followed by the excluded convolutions.
 
     Args:
-        rows: As `slot_row` writes them; they may have more columns.
-        census: Of the network.
+        rows: Rows of `slot_row`, which may have further columns.
+        analysis: Analysis of the network.
     """
     out = console()
-    shown = [_closely(row) for row in rows]
+    shown = [_compact(row) for row in rows]
     out.print(listing(shown, right=_COUNTS))
     kernels = " ".join(str(row["kernel"]) for row in shown)
-    signs = {"/": "/2: in steps of 2", "dw": "dw: depthwise, one group for each channel"}
-    said = [words for sign, words in signs.items() if sign in kernels]
-    if said:
-        out.print("; ".join(said), style="dim", soft_wrap=True)
+    signs = {"/": "/2: stride 2", "dw": "dw: depthwise, one group for each channel"}
+    notes = [meaning for sign, meaning in signs.items() if sign in kernels]
+    if notes:
+        out.print("; ".join(notes), style="dim", soft_wrap=True)
     for name, reason in analysis.excluded.items():
-        out.print(f"left alone: {name} {reason}", soft_wrap=True)
+        out.print(f"excluded: {name} {reason}", soft_wrap=True)
     if analysis.untraced is not None:
         out.print(untraced_note(analysis.untraced), soft_wrap=True)
 
 
 def untraced_note(reason: str) -> str:
-    """Say what comes of it that torch.fx cannot follow a network, and why it cannot."""
+    """Describe the consequences for a network that torch.fx cannot trace.
+
+    Args:
+        reason: Reason for which it cannot be traced.
+
+    Returns:
+        One line.
+    """
     return (
-        "note: torch.fx cannot follow the network, so no batch norm is folded for timing and "
+        "note: torch.fx cannot trace the network, so that no batch norm is folded for timing and "
         f"`dsx export` cannot write a model.py ({reason})"
     )
 
 
 def slot_row(slot: Slot) -> dict[str, object]:
-    """Write a slot as a plain row."""
+    """Describe a slot as a plain row.
+
+    Args:
+        slot: The slot.
+
+    Returns:
+        Shape, stride, groups and cost of its convolution.
+    """
     cost = slot.cost()
     return {
         "slot": slot.name,
@@ -93,14 +107,14 @@ def slot_row(slot: Slot) -> dict[str, object]:
     }
 
 
-def _closely(row: Mapping[str, object]) -> dict[str, object]:
-    """Write a row so that it fits a line of 80 characters."""
+def _compact(row: Mapping[str, object]) -> dict[str, object]:
+    """Format a row so that it fits a line of 80 characters."""
     shown: dict[str, object] = {}
     for name, value in row.items():
         if name in _COUNTS:
             assert isinstance(value, int)
             shown[name] = human(value, "")
-        elif name in _CLOSE:
+        elif name in _COMPACTED:
             shown[name] = str(value).replace(" x ", "x").replace(" -> ", "->")
         elif name == "kernel":
             shown[name] = _kernel(row)
@@ -110,7 +124,7 @@ def _closely(row: Mapping[str, object]) -> dict[str, object]:
 
 
 def _kernel(row: Mapping[str, object]) -> str:
-    """Write kernel, stride and groups together: "3x3 /2 dw"."""
+    """Format kernel, stride and groups together: "3x3 /2 dw"."""
     parts = [str(row["kernel"]).replace(" x ", "x")]
     rows, _, columns = str(row["stride"]).partition(" x ")
     if (rows, columns) != ("1", "1"):

@@ -1,4 +1,4 @@
-"""Print what a search space holds."""
+"""The content of a search space, as table, JSON or CSV."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -7,7 +7,7 @@ from dsx.data import Contents, counted_classes, named
 from dsx.errors import printable
 from dsx.lookup import find
 from dsx.measure import Metric
-from dsx.report.space.options import left_out, offers
+from dsx.report.space.options import option_groups, unsupported_options
 from dsx.report.space.slots import print_slots, slot_row
 from dsx.report.text.console import console
 from dsx.report.text.listing import print_rows
@@ -17,7 +17,7 @@ from dsx.space import SearchSpace
 
 def print_space(
     space: SearchSpace,
-    unmet: Mapping[str, str],
+    unmet_constraints: Mapping[str, str],
     format: str,
     notes: Sequence[str] = (),
     contents: Contents | None = None,
@@ -26,15 +26,15 @@ def print_space(
 
     Args:
         space: The space.
-        unmet: Constraints that no design can meet, with the reason.
+        unmet_constraints: Constraints that no design can meet, with the reason.
         format: "table", "json" or "csv".
         notes: Notes for the user about the network and its weights, as sentences.
-        contents: Contents of the data, if they are known.
+        contents: Contents of the data, if known.
     """
     rows = slot_rows(space)
     if format != "table":
         held = {"contents": None if contents is None else contents.to_json()}
-        print_rows(rows, format, _about(space, unmet, notes) | held, "slots")
+        print_rows(rows, format, _about(space, unmet_constraints, notes) | held, "slots")
         return
     out = console()
     file = space.file
@@ -42,31 +42,36 @@ def print_space(
         f"{space.name}: {file.model} on {file.data}, {_number(space.size)} designs", soft_wrap=True
     )
     print_slots(rows, space.analysis)
-    for offer in offers(space):
-        out.print(*offer.text(out.width).split("\n"), sep="\n", soft_wrap=True)
+    for group in option_groups(space):
+        out.print(*group.text(out.width).split("\n"), sep="\n", soft_wrap=True)
     _print_costs(space)
     if contents is not None:
         _print_contents(contents)
     for name, bound in space.source.content.get("constraints", {}).items():
         known = find(Metric, name).closed_form is not None
-        verdict = unmet.get(name, "can be met" if known else "known once measured")
+        verdict = unmet_constraints.get(name, "can be met" if known else "known after measuring")
         out.print(f"constraint {name} {bound}: {verdict}", soft_wrap=True)
     if space.missing is not None:
-        out.print(
-            f"not there yet: the weights {space.missing}; a search needs them", soft_wrap=True
-        )
+        out.print(f"missing: weights {space.missing}, which a search requires", soft_wrap=True)
     for note in notes:
         out.print(f"note: {note}", soft_wrap=True)
-    for slots, label, reason in left_out(space):
-        out.print(f"left out for {slots}: {label} ({reason})", soft_wrap=True)
+    for slots, label, reason in unsupported_options(space):
+        out.print(f"not supported for {slots}: {label} ({reason})", soft_wrap=True)
 
 
 def slot_rows(space: SearchSpace) -> list[dict[str, object]]:
-    """Write the slots of a space as plain rows."""
-    offered = {slot.name: choices for choices in space.slot_options for slot in choices.slots}
+    """Describe the slots of a space as plain rows.
+
+    Args:
+        space: The space.
+
+    Returns:
+        A row for each slot: shape, cost, number of settings and the group of its setting.
+    """
+    by_slot = {slot.name: choices for choices in space.slot_options for slot in choices.slots}
     rows = []
     for slot in space.analysis.slots:
-        choices = offered.get(slot.name)
+        choices = by_slot.get(slot.name)
         own = {
             "choices": len(choices.settings()) if choices else 1,
             "dials": choices.name if choices and choices.name != slot.name else "",
@@ -80,12 +85,12 @@ def slot_rows(space: SearchSpace) -> list[dict[str, object]]:
 
 def _print_costs(space: SearchSpace) -> None:
     least, most = space.cost_range()
-    standing = space.cost(space.baseline).numbers
+    baseline = space.cost(space.baseline).numbers
     for name, low in least.numbers.items():
         high, unit = most.numbers[name], find(Metric, name).unit
         console().print(
-            f"{name}: baseline {human(standing[name], unit)}, designs from {human(low, unit)} "
-            f"({low / standing[name]:.1%}) to {human(high, unit)} ({high / standing[name]:.1%})",
+            f"{name}: baseline {human(baseline[name], unit)}, designs from {human(low, unit)} "
+            f"({low / baseline[name]:.1%}) to {human(high, unit)} ({high / baseline[name]:.1%})",
             soft_wrap=True,
         )
     if most.expected:
@@ -99,14 +104,16 @@ def _print_contents(contents: Contents) -> None:
     for part, split in contents.splits.items():
         images = "image" if split.images == 1 else "images"
         names = zip(contents.classes, split.images_per_class, strict=True)
-        lacking = [name for name, count in names if not count]
-        none = f", none of {named(lacking)}" if lacking else ""
+        missing = [name for name, count in names if not count]
+        none = f", none of {named(missing)}" if missing else ""
         out.print(
             f"  {part}: {split.images:,} {images}{none} ({printable(split.source)})", soft_wrap=True
         )
 
 
-def _about(space: SearchSpace, unmet: Mapping[str, str], notes: Sequence[str]) -> dict[str, object]:
+def _about(
+    space: SearchSpace, unmet_constraints: Mapping[str, str], notes: Sequence[str]
+) -> dict[str, object]:
     least, most = space.cost_range()
     return {
         "space": space.name,
@@ -118,8 +125,8 @@ def _about(space: SearchSpace, unmet: Mapping[str, str], notes: Sequence[str]) -
             "least": asdict(least),
             "most": asdict(most),
         },
-        "offers": [offer.to_json() for offer in offers(space)],
-        "unmet": dict(unmet),
+        "offers": [group.to_json() for group in option_groups(space)],
+        "unmet": dict(unmet_constraints),
         "missing": space.missing,
         "weights": None if space.loaded_weights is None else asdict(space.loaded_weights),
         "notes": list(notes),
@@ -131,5 +138,5 @@ def _about(space: SearchSpace, unmet: Mapping[str, str], notes: Sequence[str]) -
 
 
 def _number(designs: int) -> str:
-    """Write a number that people read, or one that only its size says something of."""
+    """Format a number of designs, rounded if it is large."""
     return f"{designs:,}" if designs < 10**9 else f"about {designs:.1e}".replace("e+", "e")

@@ -1,4 +1,4 @@
-"""Studies as a list, their failed trials, and archived studies."""
+"""The list of studies, failed trials and archived studies."""
 
 from dsx.report.studies.archive import check_folder, write_archive
 from dsx.report.studies.failed import print_failed

@@ -1,4 +1,4 @@
-"""Archived study: the writer of a folder of small text files for users and version control."""
+"""Archives of studies: the writer of a folder of small text files for version control."""
 
 import csv
 import io
@@ -18,12 +18,12 @@ from dsx.report.front.summary import tally
 from dsx.report.front.table import FrontTable
 from dsx.report.plots import svg
 from dsx.report.studies import files as archive
-from dsx.report.text.escape import cell, code, fenced, markdown, readable
+from dsx.report.text.escape import cell, code, fenced, markdown, printable_front
 from dsx.store.studies import StudyResults
 
 WIDTH = 100
 NAMES = "space.yaml", "measurements.csv", "front.csv", "README.md", "front.svg"
-"""The files next to study.json."""
+"""Names of the files next to study.json."""
 COLUMNS = (
     "number", "trial", "design", "subject", "feasible", "device", "metric", "protocol", "seed",
     "learned", "value", "low", "high", "unit", "samples", "measured_at", "provenance",
@@ -34,14 +34,14 @@ TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def check_folder(folder: Path) -> None:
-    """Check that a study can be saved in a folder, before work is done for it.
+    """Check that a study can be archived in a folder, before time is spent on it.
 
     Args:
         folder: The folder, which may be missing.
 
     Raises:
-        DsxError: If it cannot be written, or holds a file of the same name that dsx did not write
-            or that was changed since.
+        DsxError: If the folder cannot be written, or contains a file of the same name that dsx did
+            not write or that was changed since.
     """
     with _one_line(folder):
         archive.check(folder, NAMES)
@@ -51,7 +51,7 @@ def write_archive(results: StudyResults, folder: Path) -> list[Path]:
     """Write the results of a study into a folder; files of an earlier archive are replaced.
 
     Args:
-        results: The results.
+        results: Results of the study.
         folder: The folder; created if it is missing, and its other files are kept.
 
     Returns:
@@ -59,8 +59,8 @@ def write_archive(results: StudyResults, folder: Path) -> list[Path]:
         README.md, front.svg, study.json (every design, and the hashes of these files).
 
     Raises:
-        DsxError: If the folder cannot be written, or holds a file of the same name that dsx did not
-            write or that was changed since.
+        DsxError: If the folder cannot be written, or contains a file of the same name that dsx did
+            not write or that was changed since.
     """
     check_folder(folder)
     front = results.front
@@ -82,17 +82,17 @@ def _one_line(folder: Path) -> Iterator[None]:
         try:
             yield
         except WorkFailed:
-            # About another process, not about the value.
+            # This concerns another process, not the folder.
             raise
         except DsxError as error:
             raise DsxError(f"archive folder: {error}") from error
 
 
 def measurements_csv(results: StudyResults) -> str:
-    """Write every measurement behind the front of a study, a line each.
+    """Write all measurements of a study as CSV.
 
     Args:
-        results: The results of the study, with measurements of any device and training seed.
+        results: Results of the study, with measurements of any device and training seed.
 
     Returns:
         The content of a CSV file.
@@ -108,7 +108,7 @@ def measurements_csv(results: StudyResults) -> str:
 
 
 def _row(entry: Entry, measurement: Measurement, unit: str) -> list[object]:
-    """Return a measurement of a design as the fields of a line; see `COLUMNS`."""
+    """Return the fields of a measurement, in the order of `COLUMNS`."""
     return [
         measurement.number,
         entry.trial,
@@ -131,30 +131,30 @@ def _row(entry: Entry, measurement: Measurement, unit: str) -> list[object]:
 
 
 def front_csv(front: Front) -> str:
-    """Write the designs of the front, a line each.
+    """Write the designs of the front as CSV.
 
     Args:
         front: Front of the study.
 
     Returns:
-        The content of a CSV file.
+        The rows of `as_csv` for designs of the front.
     """
-    # A name may hold commas, but no line break is left in it.
+    # Names may contain commas, but no line breaks.
     lines = as_csv(front).splitlines(keepends=True)
     rows = zip(lines[1:], csv.DictReader(lines), strict=True)
     return lines[0] + "".join(line for line, row in rows if row["on_front"] == "true")
 
 
 def readme(front: Front) -> str:
-    """Write a page about a study: device, versions, findings and the front.
+    """Describe a study on one page of Markdown.
 
     Args:
         front: Front of the study.
 
     Returns:
-        The content of a Markdown file.
+        Machine and versions, findings and the front.
     """
-    front = readable(front)
+    front = printable_front(front)
     out = io.StringIO()
     console = Console(file=out, width=WIDTH, highlight=False, emoji=False, markup=False)
     console.print(FrontTable(front=front))
@@ -171,6 +171,6 @@ def readme(front: Front) -> str:
         "![The front](front.svg)\n\n"
         f"{paragraph}"
         f"{fenced(table)}\n\n"
-        "`space.yaml` is the space, `measurements.csv` holds every measurement with its interval "
-        "and provenance, `study.json` every design, `front.csv` the front.\n"
+        "`space.yaml` is the search space; `measurements.csv` contains all measurements with "
+        "intervals and provenance, `study.json` all designs, and `front.csv` the front.\n"
     )

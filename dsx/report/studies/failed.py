@@ -1,4 +1,4 @@
-"""Print the failed trials of some studies: the reasons, counted by kind, and their tracebacks."""
+"""Failed trials of studies: reasons, counted by kind, and tracebacks."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -9,14 +9,14 @@ from dsx.secret import without_url_password
 from dsx.store.studies import FailedStudy, FailedTrial
 
 MOST_TRIALS = 10
-"""Trials of one kind of failure that are listed by number."""
+"""Maximum number of trials that are listed for a reason."""
 
 
 def print_failed(studies: Sequence[FailedStudy], format: str, about: Mapping[str, object]) -> None:
     """Print failed trials to stdout.
 
     Args:
-        studies: The failed trials of each study.
+        studies: Failed trials of each study.
         format: "table", "json" or "csv".
         about: Further keys of a JSON document.
     """

@@ -1,7 +1,7 @@
-"""Archive: the files of a saved study, written so that an interrupted run is completed by the next.
+"""The files of an archived study; an interrupted run can be completed by the next one.
 
 study.json records the hash of each file. It is written first, and lists both the new and the
-replaced files until the last of them is in its place.
+replaced files until all of them are in place.
 """
 
 import functools
@@ -25,14 +25,14 @@ RECORD = "study.json"
 
 
 def check(folder: Path, names: Iterable[str]) -> None:
-    """Check that files can be written into a folder, and replace none but those of an archive.
+    """Check that files can be written into a folder without replacing files of others.
 
     Args:
         folder: The folder, which may be missing.
         names: Names of the files, without the record.
 
     Raises:
-        DsxError: If one of them exists and is not a file of an archive, or was changed since.
+        DsxError: If a file exists that is not of an archive or was changed since.
         OSError: If the folder cannot be written.
     """
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
@@ -50,8 +50,8 @@ def write(folder: Path, contents: Mapping[str, bytes], document: Mapping[str, An
         document: Content of the record, without the hashes.
 
     Raises:
-        DsxError: If a file exists that is not of an archive, or was changed since.
-        OSError: If a file cannot be written; then none of them was replaced.
+        DsxError: If a file exists that is not of an archive or was changed since.
+        OSError: If a file cannot be written; no file is replaced in this case.
     """
     files.make_folder(folder)
     with files.locked_folder(folder):
@@ -63,7 +63,7 @@ def write(folder: Path, contents: Mapping[str, bytes], document: Mapping[str, An
 
 
 def _present(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """Hash the files that are there, after checking that each of them may be replaced."""
+    """Check that the existing files may be replaced, and compute their hashes."""
     record = read_sealed(folder / RECORD)
     found = {}
     for name in (RECORD, *names):
@@ -77,17 +77,17 @@ def _is_own(record: Mapping[str, Any] | None, name: str, file: Path) -> bool:
     if name == RECORD:
         return record is not None
     known = [(record or {}).get(key, {}).get(name) for key in ("files", "replaced")]
-    # The name first: a file that is not recorded may be of any size.
+    # The name is checked first, because an unrecorded file may be large.
     return (any(known) and digest(file) in known) or is_signed_file(file)
 
 
 def _write_together(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Write files completely before the first of them is renamed; the last one is renamed first."""
+    """Write all files before the first of them is renamed; the last one is renamed first."""
     with ExitStack() as stack:
         for name, content in contents.items():
             file = folder / name
             partial = stack.enter_context(files.writing(file, replace=file.exists()))
             partial.write_bytes(content)
             files.sync(partial)
-        # It took time to write, and a file may have been changed in between.
+        # A file may have been changed in the meantime.
         _present(folder, contents)

@@ -1,4 +1,4 @@
-"""Archived study: the reader of the folder that `archive` writes."""
+"""Archives of studies: the reader of the folder that `archive` writes."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ _FRONT = TypeAdapter(Front)
 
 
 def is_folder(study: str) -> bool:
-    """Check whether an argument names an archived study, which is a path, rather than a study.
+    """Check whether an argument is the path of an archived study rather than a name.
 
     Args:
         study: Name of a study, or path of a folder with at least one slash.
@@ -44,8 +44,8 @@ def read_results(study: str | None, storage: str, mix_devices: bool = False) -> 
     Args:
         study: Name of the study, or path of its folder; None for the newest study of the database.
         storage: URL of the database.
-        mix_devices: Whether to include designs that were measured on other devices only; a folder
-            holds those with which it was written.
+        mix_devices: Whether to include designs that were measured on other devices only; an archive
+            contains the designs with which it was written.
 
     Returns:
         The results.
@@ -64,8 +64,8 @@ def read_front(study: str | None, storage: str, mix_devices: bool = False) -> Fr
     Args:
         study: Name of the study, or path of its folder; None for the newest study of the database.
         storage: URL of the database.
-        mix_devices: Whether to include designs that were measured on other devices only; a folder
-            holds those with which it was written.
+        mix_devices: Whether to include designs that were measured on other devices only; an archive
+            contains the designs with which it was written.
 
     Returns:
         The front.
@@ -82,7 +82,7 @@ def read_proxies(study: str | None, storage: str) -> ProxyReport:
     """Compare the rankings of the designs of a study by several metrics.
 
     Args:
-        study: Name of the study, or path of its folder, which holds the completed designs only;
+        study: Name of the study, or path of its folder, which contains only completed designs;
             None for the newest study of the database.
         storage: URL of the database.
 
@@ -107,8 +107,8 @@ def load_archive(folder: Path) -> StudyResults:
         The results, as they were read from the database when the study was archived.
 
     Raises:
-        DsxError: If the folder holds no archived study, or one that was changed since it was
-            written, or one that another version of dsx wrote.
+        DsxError: If the folder contains no archived study, or one that was changed or written by
+            another version of dsx.
     """
     try:
         document = _record(folder)

@@ -1,4 +1,4 @@
-"""Print the studies of a database, a line each, and below them what failed, and why."""
+"""The list of the studies of a database, with the reasons of failures."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ def print_studies(studies: Sequence[StudyLine], format: str, about: Mapping[str,
     rows = [_row(study) for study in studies]
     if format != "table" or not studies:
         if format == "csv":
-            # A cell holds text, here a JSON document.
+            # The cell contains a JSON document.
             rows = [{**row, "failures": json.dumps(row["failures"])} for row in rows]
         print_rows(rows, format, about, "studies")
         return

@@ -16,9 +16,9 @@ _ASCII = str.maketrans(
 
 
 class _Console(Console):
-    """A console that prints text as it is, and leaves a closed pipe to whoever ends the process.
+    """A console that prints text unmodified and propagates BrokenPipeError.
 
-    Each string is one line: a name in it can neither break the line nor command the terminal.
+    Each string is one line: a name in it can neither break the line nor send control codes.
     """
 
     def print(self, *objects: Any, **options: Any) -> None:
@@ -30,13 +30,14 @@ class _Console(Console):
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Open a console that colours nothing by itself and knows terminals, pipes and NO_COLOR.
+    """Open a console that supports terminals, pipes and NO_COLOR, without automatic highlighting.
 
     Args:
-        stderr: For progress and messages; results go to stdout.
+        stderr: Whether to write to stderr (progress and messages) instead of stdout (results).
 
     Returns:
-        A console; without a terminal it writes no control codes, 80 columns unless COLUMNS says so.
+        The console; without a terminal it writes no control codes, and 80 columns unless COLUMNS
+        is set.
     """
     return _Console(stderr=stderr, highlight=False, emoji=False, markup=False)
 
@@ -46,10 +47,10 @@ _displaying: list[Console] = []
 
 @contextmanager
 def displaying(out: Console) -> Iterator[None]:
-    """Print all messages to a console while it shows a bar, which another one would print into.
+    """Redirect all messages to a console while it displays a progress bar.
 
     Args:
-        out: The console.
+        out: Console of the progress bar.
     """
     _displaying.append(out)
     try:
@@ -59,18 +60,18 @@ def displaying(out: Console) -> Iterator[None]:
 
 
 def message_console() -> Console:
-    """Return the console that messages are printed to: that of the running bar, if there is one."""
+    """Return the console for messages: that of the current progress bar, or stderr."""
     return _displaying[-1] if _displaying else console(stderr=True)
 
 
-def spelled(text: str, ascii_only: bool) -> str:
-    """Replace the marks that an old terminal or a pipe in ASCII could not show.
+def transliterate(text: str, ascii_only: bool) -> str:
+    """Replace the glyphs that a console with ASCII encoding cannot show.
 
     Args:
-        text: What is to be shown.
-        ascii_only: Whether the console says so.
+        text: Text to be shown.
+        ascii_only: Whether the console only supports ASCII.
 
     Returns:
-        A text in ASCII, of the same width but where it holds an uncertainty.
+        The text in ASCII, of the same width except for "±".
     """
     return text.translate(_ASCII) if ascii_only else text

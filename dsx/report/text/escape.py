@@ -1,4 +1,4 @@
-"""Escape text from data for each medium: a name may hold anything, and none of it is markup."""
+"""Escaping of text from data for each output format, so that no name is interpreted as markup."""
 
 import html as markup
 import json
@@ -10,14 +10,14 @@ from dsx.analysis import Front, Outcomes
 from dsx.errors import printable
 
 
-def readable(front: Front) -> Front:
-    """Make every name in a front printable, before it is shown to people in any medium.
+def printable_front(front: Front) -> Front:
+    """Make every name in a front printable.
 
     Args:
-        front: A front; its names are from a database.
+        front: Front whose names were read from a database.
 
     Returns:
-        The front with printable names; the same object if all of them are, as dsx writes them.
+        The front with printable names; the same object if all names are printable already.
     """
     entries = tuple(
         replace(
@@ -40,13 +40,13 @@ def readable(front: Front) -> Front:
         reference={printable(name): number for name, number in front.reference.items()},
         conditions={printable(name): printable(text) for name, text in front.conditions.items()},
         devices={printable(name): number for name, number in front.devices.items()},
-        outcomes=_readable_outcomes(front.outcomes),
+        outcomes=_printable_outcomes(front.outcomes),
     )
-    # What was computed for a front stays with the object.
+    # The same object keeps its cached properties.
     return front if shown == front else shown
 
 
-def _readable_outcomes(outcomes: Outcomes) -> Outcomes:
+def _printable_outcomes(outcomes: Outcomes) -> Outcomes:
     return replace(
         outcomes,
         failures=tuple(replace(each, text=printable(each.text)) for each in outcomes.failures),
@@ -56,24 +56,53 @@ def _readable_outcomes(outcomes: Outcomes) -> Outcomes:
 
 
 def html(text: str) -> str:
-    """Escape text for HTML, in an element, in an attribute, or in the labels of Plotly."""
+    """Escape text for HTML elements, attributes and the labels of Plotly.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        Printable text without markup.
+    """
     return markup.escape(printable(text))
 
 
 def markdown(text: str) -> str:
-    """Escape text for a line of Markdown; an underscore inside a word means nothing there."""
+    """Escape text for a line of Markdown.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        One printable line without markup.
+    """
+    # An underscore inside a word has no meaning in Markdown.
     plain = markup.escape(printable(text), quote=False)
     return re.sub(r"[\\`*\[\]|~$]|(?<!\w)_|_(?!\w)", r"\\\g<0>", plain)
 
 
 def fenced(text: str) -> str:
-    """Write lines as a block of code in Markdown, which nothing in them can end."""
+    """Format lines as a fenced code block of Markdown.
+
+    Args:
+        text: The lines; none of them can end the block.
+
+    Returns:
+        The block.
+    """
     fence = "`" * max(3, 1 + _longest_run(text))
     return f"{fence}text\n{text}\n{fence}"
 
 
 def code(text: str) -> str:
-    """Write text as code in a line of Markdown, which nothing in it can end."""
+    """Format text as inline code of Markdown.
+
+    Args:
+        text: Any text; nothing in it can end the code.
+
+    Returns:
+        The code with its backticks.
+    """
     shown = printable(text)
     longest = _longest_run(shown)
     room = " " if longest else ""
@@ -85,18 +114,18 @@ def _longest_run(text: str) -> int:
 
 
 def cell(value: object) -> object:
-    """Escape a cell of a CSV file, so that no spreadsheet takes text for a formula.
+    """Escape a cell of a CSV file, so that no spreadsheet evaluates it as a formula.
 
     Args:
-        value: A number, which is returned unchanged, or text.
+        value: Text, or a value that is returned unchanged.
 
     Returns:
-        Printable text; with an apostrophe in front where a spreadsheet would compute it.
+        Printable text, preceded by an apostrophe if a spreadsheet would evaluate it.
     """
     if not isinstance(value, str):
         return value
     text = printable(value)
-    # Some spreadsheets take the wide signs of East Asian fonts too.
+    # Some spreadsheets also accept full-width signs.
     sign = unicodedata.normalize("NFKC", text[:1])
     return f"'{text}" if sign in ("=", "+", "-", "@") and not _is_number(text) else text
 
@@ -110,13 +139,13 @@ def _is_number(text: str) -> bool:
 
 
 def json_text(document: str) -> str:
-    """Escape what a terminal would obey in a JSON document, which stays the same document.
+    """Escape the control characters in a JSON document that `json.dumps` leaves unescaped.
 
     Args:
-        document: As `json.dumps` writes it; it escapes some of these characters only.
+        document: Output of `json.dumps`.
 
     Returns:
-        The document; letters of any language stand for themselves.
+        An equivalent document without control characters; letters of all languages are kept.
     """
     return "\n".join(
         line

@@ -1,4 +1,4 @@
-"""Print plain rows as a table, as JSON or as CSV."""
+"""Plain rows as a table, JSON or CSV."""
 
 import csv
 import json
@@ -20,10 +20,10 @@ def print_rows(
     """Print rows to stdout.
 
     Args:
-        rows: All with the same keys.
+        rows: Rows with equal keys.
         format: "table", "json" or "csv".
-        about: What a JSON document says beside the rows.
-        name: Of the rows in a JSON document, and where there is none of them in a table.
+        about: Further keys of a JSON document.
+        name: Key of the rows in a JSON document; in a table, the noun of the message "no ...".
     """
     if format == "json":
         document = {"schema_version": SCHEMA_VERSION, **about, name: list(rows)}
@@ -33,7 +33,7 @@ def print_rows(
     elif format == "csv":
         writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        # Truth as in JSON, not as in Python.
+        # Booleans are written as in JSON.
         writer.writerows(
             {name: json.dumps(v) if isinstance(v, bool) else cell(v) for name, v in row.items()}
             for row in rows
@@ -43,7 +43,15 @@ def print_rows(
 
 
 def listing(rows: Sequence[Mapping[str, object]], right: Sequence[str] = ()) -> Table:
-    """Lay rows out as a table; numbers to the right, and the columns that are named."""
+    """Lay out rows as a table.
+
+    Args:
+        rows: Rows with equal keys.
+        right: Columns that are right-aligned in addition to those of numbers.
+
+    Returns:
+        The table.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in rows[0] if rows else []:
         number = name in right or all(isinstance(row[name], int | float) for row in rows)

@@ -1,11 +1,12 @@
-"""Numbers as people write them.
+"""Human-readable numbers with units, intervals and flags.
 
 A unit is of one of three kinds. A share (`SHARES`) is shown in per cent. A symbol of at most three
-letters (ms, MB, mJ) stands beside the number. Anything else counts things (multiply-adds, bit, or
-no unit at all): the number gets a prefix (k, M, G, T), and the unit stands once, in a heading.
+letters (ms, MB, mJ) follows the number. Any other unit (multiply-adds, bit, or none) is that of a
+count: the number has a prefix (k, M, G, T), and the unit is only shown in a heading or a note.
 """
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,29 +15,36 @@ from dsx.analysis import SHARES, Estimate
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _LONGEST_SYMBOL = 3
 
-DOUBTS = {
+FLAGS = {
     "unconverged": ("~", "time budget exhausted before the interval converged"),
     "noisy": ("!", "measured while other processes loaded the machine"),
     "at_chance": ("^", "not better than always predicting the most frequent class"),
 }
-"""What may be wrong with a number: its mark, and what the mark means."""
+"""Property of an estimate to the sign that flags it, and the meaning of the sign."""
 
 Kind = Literal["share", "symbol", "count"]
 
 
 def kind(unit: str) -> Kind:
-    """Tell how numbers of a unit are written."""
+    """Return the kind of a unit.
+
+    Args:
+        unit: The unit.
+
+    Returns:
+        "share", "symbol" or "count".
+    """
     if unit in SHARES:
         return "share"
     return "symbol" if 0 < len(unit) <= _LONGEST_SYMBOL and unit != "bit" else "count"
 
 
 def human(value: float, unit: str) -> str:
-    """Write a number to about three digits.
+    """Format a number to about three significant digits.
 
     Args:
-        value: Any number but NaN.
-        unit: Its unit.
+        value: Any number except NaN.
+        unit: Unit of the number.
 
     Returns:
         Such as "313.2 M", "0.412 ms", "98.6 %" or "577".
@@ -46,77 +54,103 @@ def human(value: float, unit: str) -> str:
 
 
 def human_interval(value: Estimate, unit: str) -> str:
-    """Write a measured number with its uncertainty.
+    """Format an estimate with its uncertainty.
 
     Args:
-        value: The number; of an uneven interval the wider half counts.
-        unit: Its unit.
+        value: The estimate; if its interval is asymmetric, the wider half is shown.
+        unit: Unit of the estimate.
 
     Returns:
-        Such as "0.412 ±0.012 ms"; without the interval where it is exact or infinite.
+        Such as "0.412 ±0.012 ms"; without the interval if the value is exact or infinite.
     """
     if value.exact or not math.isfinite(value.value):
         return human(value.value, unit)
     scale = _Scale.of(value.value, unit)
     half = max(value.high - value.value, value.value - value.low) * scale.factor
     number = f"{value.value * scale.factor:.{scale.decimals}f}"
-    # One digit says enough of an uncertainty, but 1 could be anything up to 2.
+    # An uncertainty is rounded to one digit, or to two if the first one is 1.
     digits = 2 if f"{half:e}".startswith("1") else 1
     return scale.write(f"{number} ±{half:.{_decimals(half, digits)}f}")
 
 
 def without_unit(value: Estimate, unit: str) -> str:
-    """Write a number with its uncertainty for a column whose heading states the unit.
+    """Format an estimate for a column whose heading states the unit.
 
     Args:
-        value: The number.
-        unit: Its unit.
+        value: The estimate.
+        unit: Unit of the estimate.
 
     Returns:
-        Such as "0.412 ±0.012" or "313.2 M": the prefix of a count stays.
+        Such as "0.412 ±0.012" or, for a count, "313.2 M".
     """
     text = human_interval(value, unit)
-    return text if kind(unit) == "count" else text.removesuffix(f" {shown_unit(unit)}")
+    return text if kind(unit) == "count" else text.removesuffix(f" {unit_symbol(unit)}")
 
 
-def shown_unit(unit: str) -> str:
-    """Return the unit as it is shown after a number; empty for counts."""
+def unit_symbol(unit: str) -> str:
+    """Return the symbol that follows a number.
+
+    Args:
+        unit: Unit of the number.
+
+    Returns:
+        The symbol; empty for counts.
+    """
     return {"share": "%", "symbol": unit, "count": ""}[kind(unit)]
 
 
-def told(value: Estimate, unit: str) -> str:
-    """Write a measured number with all that is known of it.
+def annotated(value: Estimate, unit: str) -> str:
+    """Format an estimate with its uncertainty, number of seeds and flags.
 
     Args:
-        value: The number.
-        unit: Its unit.
+        value: The estimate.
+        unit: Unit of the estimate.
 
     Returns:
         Such as "97.5 ±1.2 % of 3 seeds" or "0.412 ±0.030 ms~".
     """
-    return human_interval(value, unit) + of_seeds(value) + doubts(value)
+    seeds = f" of {value.seeds} seeds" if value.seeds > 1 else ""
+    return human_interval(value, unit) + seeds + flag_signs(value)
 
 
-def of_seeds(value: Estimate) -> str:
-    """Say over how many seeds a number is averaged: " of 3 seeds"; nothing of a single one."""
-    return f" of {value.seeds} seeds" if value.seeds > 1 else ""
+def flag_signs(value: Estimate) -> str:
+    """Return the signs of the flags of an estimate.
+
+    Args:
+        value: The estimate.
+
+    Returns:
+        Signs of `FLAGS`; empty if no flag applies.
+    """
+    return "".join(sign for name, (sign, _) in FLAGS.items() if getattr(value, name))
 
 
-def doubts(value: Estimate) -> str:
-    """Mark a number that was measured under bad conditions, as `DOUBTS` explains."""
-    return "".join(mark for name, (mark, _) in DOUBTS.items() if getattr(value, name))
+def flag_notes(values: Iterable[Estimate]) -> Iterator[str]:
+    """Explain the flags of some values.
+
+    Args:
+        values: The values.
+
+    Yields:
+        A line for each flag that occurs.
+    """
+    shown = list(values)
+    for name, (sign, meaning) in FLAGS.items():
+        if any(getattr(value, name) for value in shown):
+            yield f"{sign} {meaning}"
 
 
 def relative(value: float, baseline: float, unit: str) -> str:
-    """Compare a number with that of the baseline.
+    """Format a number relative to that of the baseline.
 
     Args:
         value: The number.
-        baseline: The baseline's.
-        unit: Their unit.
+        baseline: Number of the baseline.
+        unit: Unit of both numbers.
 
     Returns:
-        "63%" of it, or "+0.4 pt" for shares; nothing where there is no ratio.
+        The ratio, such as "63%", or for shares the difference, such as "+0.4 pt"; empty if the
+        ratio is undefined.
     """
     if not (math.isfinite(value) and math.isfinite(baseline)):
         return ""
@@ -138,9 +172,8 @@ def change(value: Estimate, baseline: Estimate, unit: str) -> str:
         unit: Unit of both values.
 
     Returns:
-        Such as "26 % lower", "1.5 % of the baseline's", "-0.6 points" for shares, or "unchanged";
-        with the remark that the 95 % intervals overlap, where they do. Empty where there is no
-        ratio.
+        Such as "26 % lower", "1.5 % of the baseline's", "-0.6 points" for shares, or "unchanged",
+        followed by "(intervals overlap)" if the 95 % intervals do; empty if the ratio is undefined.
     """
     if not (math.isfinite(value.value) and math.isfinite(baseline.value)):
         return ""
@@ -166,41 +199,58 @@ def _relative_change(ratio: float) -> str:
 
 
 def heading(name: str, unit: str) -> str:
-    """Name a metric and its unit, for an axis.
+    """Return the heading of an axis: the metric and its unit.
 
     Args:
-        name: The metric's name, `latency_ms`.
-        unit: Its unit.
+        name: Name of the metric, such as `latency_ms`.
+        unit: Unit of the metric.
 
     Returns:
         Such as "latency (ms)", "accuracy (%)" or "flops (multiply-adds)".
     """
-    shown = shown_unit(unit) or counted(name, unit)
-    said = title(name, unit)
-    return f"{said} ({shown})" if shown else said
+    shown = unit_symbol(unit) or counted_unit(name, unit)
+    metric = title(name, unit)
+    return f"{metric} ({shown})" if shown else metric
 
 
 def title(name: str, unit: str) -> str:
-    """Name a metric without its unit: "latency" for `latency_ms`."""
+    """Return the name of a metric without its unit.
+
+    Args:
+        name: Name of the metric, such as `latency_ms`.
+        unit: Unit of the metric.
+
+    Returns:
+        Such as "latency".
+    """
     return name.removesuffix(f"_{unit.lower()}").replace("_", " ")
 
 
-def counted(name: str, unit: str) -> str:
-    """Say what a metric counts, which its numbers do not: "multiply-adds".
+def counted_unit(name: str, unit: str) -> str:
+    """Return the unit of a count, which is not shown after its numbers.
 
     Args:
-        name: The metric's name.
-        unit: Its unit.
+        name: Name of the metric.
+        unit: Unit of the metric.
 
     Returns:
-        The unit; nothing where the numbers carry it or the name says as much, as for `bits`.
+        Such as "multiply-adds"; empty for units that are shown after numbers, and if the name of
+        the metric states the unit, as that of `bits`.
     """
     same = title(name, unit).removesuffix("s") == unit.removesuffix("s")
     return unit if kind(unit) == "count" and not same else ""
 
 
 def tick(value: float, unit: str) -> str:
-    """Write a round number for an axis whose heading says the unit: "20 M", "98.5", "0.4"."""
+    """Format a tick label of an axis whose heading states the unit.
+
+    Args:
+        value: A round number.
+        unit: Unit of the number.
+
+    Returns:
+        Such as "20 M", "98.5" or "0.4".
+    """
     scale = _Scale.of(value, unit)
     number = f"{value * scale.factor:.6g}"
     return scale.write(number) if kind(unit) == "count" else number
@@ -219,7 +269,7 @@ class _Scale:
         if kind(unit) == "symbol":
             return _Scale(factor=1.0, suffix=unit, decimals=_decimals(value, 3))
         for size, prefix in _PREFIXES:
-            # What would be rounded to 1000.0 k is 1.00 M.
+            # A value that would be rounded to 1000.0 k is written as 1.00 M.
             if math.isfinite(value) and abs(value) >= 0.99995 * size:
                 decimals = 2 if abs(value) < 9.995 * size else 1
                 return _Scale(factor=1 / size, suffix=prefix, decimals=decimals)
@@ -231,7 +281,7 @@ class _Scale:
 
 
 def _decimals(value: float, digits: int) -> int:
-    """Count the decimals that show so many significant digits."""
+    """Count the decimals that are needed for a number of significant digits."""
     if value == 0 or not math.isfinite(value):
         return 0
     exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])

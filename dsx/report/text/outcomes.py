@@ -1,4 +1,4 @@
-"""Lines about the outcomes of the trials of a study, and the same for programs."""
+"""Notes about the outcomes of the trials of a study, as text and as JSON values."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,9 +7,9 @@ from dsx.errors import printable
 from dsx.secret import without_url_password
 
 LONGEST_REASON = 120
-"""Characters of a reason that a line shows."""
+"""Maximum number of characters of a reason in a line."""
 MOST_REASONS = 3
-"""Kinds of reasons that a line lists."""
+"""Maximum number of different reasons in a line."""
 _STATES = {
     TrialState.COMPLETE: "completed",
     TrialState.REJECTED: "rejected by a constraint",
@@ -21,13 +21,27 @@ _STATES = {
 
 
 def counted_states(counts: Mapping[TrialState, int]) -> str:
-    """Count trials by their state: "12 completed, 3 failed"; empty if there are none."""
-    parts = [f"{counts[state]} {words}" for state, words in _STATES.items() if counts.get(state)]
+    """Count trials by their state.
+
+    Args:
+        counts: State to number of trials.
+
+    Returns:
+        Such as "12 completed, 3 failed"; empty if there are no trials.
+    """
+    parts = [f"{counts[state]} {text}" for state, text in _STATES.items() if counts.get(state)]
     return ", ".join(parts)
 
 
 def other_trials(outcomes: Outcomes) -> str:
-    """Count the trials by their state; empty if all of them are completed."""
+    """Count the trials by their state, unless all of them are completed.
+
+    Args:
+        outcomes: Outcomes of the trials of a study.
+
+    Returns:
+        As of `counted_states`; empty if all trials are completed.
+    """
     others = outcomes.counts.keys() & _STATES.keys() - {TrialState.COMPLETE}
     return (
         counted_states(outcomes.counts) if any(outcomes.counts[state] for state in others) else ""
@@ -51,7 +65,7 @@ def outcome_notes(outcomes: Outcomes) -> list[str]:
         notes.append(_violation_note(outcomes))
     if outcomes.damaged:
         trials = "1 trial is" if outcomes.damaged == 1 else f"{outcomes.damaged} trials are"
-        notes.append(f"{trials} left out, because the rows of dsx_trials are damaged")
+        notes.append(f"{trials} ignored because of damaged rows in dsx_trials")
     return notes
 
 
@@ -92,7 +106,14 @@ def _listed(reasons: Sequence[Reason]) -> str:
 
 
 def shortened(text: str) -> str:
-    """Reduce a reason to one printable line without passwords, of limited length."""
+    """Reduce a text to one short line.
+
+    Args:
+        text: Reason of a failure.
+
+    Returns:
+        A printable line of at most `LONGEST_REASON` characters, without passwords.
+    """
     line = without_url_password(printable(" ".join(text.split())))
     return f"{line[:LONGEST_REASON]}..." if len(line) > LONGEST_REASON else line
 
@@ -128,7 +149,14 @@ def outcomes_json(outcomes: Outcomes) -> dict[str, object]:
 
 
 def failures_json(outcomes: Outcomes) -> list[dict[str, object]]:
-    """Describe the reasons of failed candidates as plain JSON values, the most common first."""
+    """Describe the reasons of failed candidates as plain JSON values.
+
+    Args:
+        outcomes: Outcomes of the trials of a study.
+
+    Returns:
+        A dict for each reason, the most common first.
+    """
     return [
         {"reason": without_url_password(reason.text), **_trials(reason)}
         for reason in outcomes.failures

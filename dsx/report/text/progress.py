@@ -1,4 +1,4 @@
-"""Show on stderr how far long work is: a bar on a terminal, dated lines in a pipe."""
+"""Progress of long-running work on stderr: a bar on a terminal, dated lines in a pipe."""
 
 import threading
 import time
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from dsx.search import Progress as SearchState
 
 LINES = 10
-"""Largest number of lines that report how many designs of a search are measured."""
+"""Maximum number of lines that report the number of completed designs of a search."""
 FIRST_SECONDS, LAST_SECONDS = 2.0, 120.0
-"""In a pipe, the first line on a step comes after so long; later ones at intervals that double."""
+"""Seconds before the first line about a step in a pipe, and the longest interval between lines."""
 BAR = 24
 """Width of a bar in characters."""
 
@@ -99,7 +99,7 @@ _ENDS = {
 
 
 def event_text(event: Event) -> str:
-    """Describe an event in a few words.
+    """Describe an event.
 
     Args:
         event: The event.
@@ -118,11 +118,18 @@ def event_text(event: Event) -> str:
 
 
 def end_text(end: End) -> str:
-    """Describe why a search or a refinement ended."""
+    """Describe why a search or a refinement ended.
+
+    Args:
+        end: The reason.
+
+    Returns:
+        Such as "time budget exhausted".
+    """
     return _ENDS[end]
 
 
-def described(step: Activity) -> str:
+def describe(step: Activity) -> str:
     """Describe an activity in one line.
 
     Args:
@@ -141,12 +148,19 @@ def described(step: Activity) -> str:
         parts.append(f"{step.event.fraction:.0%}")
     if (left := step.seconds_left) is not None:
         parts.append(f"{duration(left)} left")
-    # A name may quote data or an address.
+    # A name may contain text from data or a URL.
     return without_url_password(printable(", ".join(parts)))
 
 
 def duration(seconds: float) -> str:
-    """Write a duration with the unit that suits it: "40 s", "12 min", "3.5 h"."""
+    """Format a duration with a suitable unit.
+
+    Args:
+        seconds: Duration in seconds.
+
+    Returns:
+        Such as "40 s", "12 min" or "3.5 h".
+    """
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
@@ -154,14 +168,14 @@ def duration(seconds: float) -> str:
 
 @contextmanager
 def working(name: str, first_seconds: float = FIRST_SECONDS) -> Iterator[OnStatus]:
-    """Show the current activity for as long as a command works.
+    """Show the current activity until the context ends.
 
     Args:
-        name: Description of the work, shown unless a more specific activity is announced.
-        first_seconds: In a pipe, seconds before a line reports a step.
+        name: Description of the work, shown unless a more specific activity is active.
+        first_seconds: Seconds before the first line about a step in a pipe.
 
     Yields:
-        A function that replaces the description by that of an event.
+        Function that replaces the description by that of an event.
     """
     out = console(stderr=True)
     command = activity(Kind.COMMAND, detail=name)
@@ -170,7 +184,7 @@ def working(name: str, first_seconds: float = FIRST_SECONDS) -> Iterator[OnStatu
 
 
 class SearchProgress:
-    """Shows the progress of a search; `report` is what `search` takes."""
+    """Display of the progress of a search, whose `report` is passed to `search`."""
 
     def __init__(self) -> None:
         self._console = console(stderr=True)
@@ -201,12 +215,16 @@ class SearchProgress:
             self._console.print(summary(self._last), soft_wrap=True)
 
     @property
-    def marked(self) -> int:
-        """The number of latencies that should be measured again, as last reported."""
+    def flagged(self) -> int:
+        """The number of flagged latencies that are relevant for the front, as last reported."""
         return 0 if self._last is None else self._last.flagged
 
     def report(self, progress: "SearchState") -> None:
-        """Show how far the search is."""
+        """Update the display.
+
+        Args:
+            progress: State of the search.
+        """
         self._last = progress
         self._whole.change(progress.event)
         for note in progress.notes[self._noted :]:
@@ -224,7 +242,7 @@ class SearchProgress:
         )
 
     def _print_sometimes(self, progress: "SearchState") -> None:
-        # A search whose candidates all fail reports that, too, at intervals that double.
+        # Failures are reported at doubling intervals, even if no design is completed.
         failed = progress.counts.get(TrialState.FAILED, 0).bit_length()
         step = progress.complete * LINES // progress.trials, failed
         if step != self._printed:
@@ -234,7 +252,7 @@ class SearchProgress:
 
 
 def _failed(progress: "SearchState") -> str:
-    """Count the failed trials, for the end of a line about a search; empty if there are none."""
+    """Return the number of failed trials as the end of a line; empty if there are none."""
     failed = progress.counts.get(TrialState.FAILED, 0)
     return f", {failed} failed" if failed else ""
 
@@ -256,7 +274,7 @@ class _Description(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         step = current()
-        return Text("" if step is None else described(step), overflow="ellipsis", no_wrap=True)
+        return Text("" if step is None else describe(step), overflow="ellipsis", no_wrap=True)
 
 
 def _display(out: Console, first_seconds: float) -> AbstractContextManager[object]:
@@ -267,18 +285,18 @@ def _display(out: Console, first_seconds: float) -> AbstractContextManager[objec
 
 
 def _line() -> RenderableType:
-    """Render the current activity: what is done, next to a bar that pulses without a total."""
+    """Render the current activity: a bar, which pulses without a total, and a description."""
     step = current()
     if step is None:
         return Text()
     grid = Table.grid(padding=(0, 1))
     bar = ProgressBar(total=step.total, completed=step.done, width=BAR)
-    grid.add_row(bar, Text(described(step), overflow="ellipsis", no_wrap=True))
+    grid.add_row(bar, Text(describe(step), overflow="ellipsis", no_wrap=True))
     return grid
 
 
 class _Lines:
-    """Prints a dated line about the current activity if it takes long, from a thread of its own."""
+    """A thread that prints dated lines about activities that take long."""
 
     def __init__(self, out: Console, first_seconds: float) -> None:
         self._out, self._first = out, first_seconds
@@ -294,7 +312,7 @@ class _Lines:
         self._thread.join()
 
     def _watch(self) -> None:
-        # The last interval of each step that was shown and is not over.
+        # The last interval of each active step that was shown.
         intervals: dict[tuple[Event, float], float] = {}
         wait = self._first
         while not self._over.wait(wait):
@@ -304,44 +322,50 @@ class _Lines:
             if not old:
                 wait = self._first - max((now - began for _, began in steps), default=0.0)
                 continue
-            # The most specific one of those that take long: inside it, much that is short may
-            # happen one after the other.
+            # The innermost of the steps that take long; it may contain many short ones.
             shown = old[-1]
-            # The longer a step takes, the less often a reader wants to hear of it.
+            # The longer a step takes, the less often it is reported.
             wait = min(2 * intervals.get(shown, self._first), LAST_SECONDS)
             intervals = {key: last for key, last in intervals.items() if key in steps}
             intervals[shown] = wait
             step = steps[shown]
             try:
-                dated(self._out, described(step))
+                dated(self._out, describe(step))
             except BrokenPipeError:
-                # The main thread meets it too, and ends the process.
+                # The main thread gets the same error and ends the process.
                 return
 
 
 def dated(out: Console, text: str) -> None:
-    """Print a line with the date and time in front of it.
+    """Print a line preceded by the date and time.
 
     Args:
-        out: Where to.
+        out: Console to print to.
         text: The line.
     """
     out.print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}", soft_wrap=True)
 
 
 def summary(progress: "SearchState") -> str:
-    """Describe how a search ended."""
+    """Describe how a search ended.
+
+    Args:
+        progress: Last state of the search.
+
+    Returns:
+        The reason for the end, and the number of trials by state.
+    """
     return f"{event_text(progress.event)}: {counted_states(progress.counts) or 'no trials'}"
 
 
-def marked_note(marked: int) -> str:
-    """Describe how many latencies should be measured again, and why.
+def flagged_note(flagged: int) -> str:
+    """Describe how many latencies should be measured again.
 
     Args:
-        marked: Number of latencies from bad conditions, of designs that may be on the front.
+        flagged: Number of flagged latencies of designs that may be on the front.
 
     Returns:
-        A sentence without its full stop.
+        A sentence without full stop.
     """
-    many = "1 latency that matters is" if marked == 1 else f"{marked} latencies that matter are"
-    return f"{many} marked (a busy machine, or a wide interval)"
+    latencies = "latency is" if flagged == 1 else "latencies are"
+    return f"{flagged} Pareto-relevant {latencies} flagged (unconverged or noisy)"

@@ -1,8 +1,8 @@
-"""One design: selected from a study, measured beside the baseline, compared across backends."""
+"""One design: selection from a study, measurement, and comparison of backends."""
 
 from dsx.search.design.compare_backends import (
     EAGER,
-    InBackend,
+    BackendLatency,
     check_backends,
     compare_backends,
 )
@@ -12,7 +12,7 @@ from dsx.search.design.slot_table import SlotRow, SlotTable, load_slots
 
 __all__ = [
     "EAGER",
-    "InBackend",
+    "BackendLatency",
     "Measured",
     "MetricResult",
     "Single",

@@ -1,4 +1,4 @@
-"""Backends compared: the latency of one design in each of them."""
+"""Comparison of the latency of one design in several backends."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,38 +22,38 @@ ALL, EAGER = "all", "eager"
 
 
 @dataclass(frozen=True, kw_only=True)
-class InBackend:
-    """Latency of a design in a backend.
+class BackendLatency:
+    """The latency of a design in a backend.
 
     Args:
         backend: Name of the backend.
-        latency: Latency in milliseconds, or the reason why the backend cannot be used.
+        latency: Latency in milliseconds, or the reason why the backend is not supported.
     """
 
     backend: str
     latency: MetricResult | Unsupported
 
 
-def compare_backends(single: Single, wanted: Sequence[str]) -> list[InBackend]:
-    """Look up, or time in turn, the latency of a design in several backends.
+def compare_backends(single: Single, wanted: Sequence[str]) -> list[BackendLatency]:
+    """Look up or measure the latency of a design in several backends, interleaved.
 
     Args:
         single: The design.
-        wanted: Names of backends, or "all"; eager is always among them.
+        wanted: Names of backends, or "all"; eager is always included.
 
     Returns:
-        A line each; only with "all" some may be without a number.
+        The latency in each backend; only with "all" some may be not supported.
 
     Raises:
-        DsxError: If a backend that was named is unknown or cannot be used here, or a training is
-            needed that was not asked for.
+        DsxError: If a named backend is unknown or not supported here, or if training is required
+            but not permitted.
         WorkFailed: If the network fails.
     """
     spaces, problems = _usable(single.space, wanted)
     with torch_threads(single.space.file.measure.threads):
         numbers = _Comparison(single, spaces, ALL in wanted, problems).numbers()
     return [
-        InBackend(backend=name, latency=latency)
+        BackendLatency(backend=name, latency=latency)
         for name, latency in sorted(
             (numbers | problems).items(), key=lambda item: (item[0] != EAGER, item[0])
         )
@@ -93,13 +93,13 @@ def _usable(
 
 
 class _Comparison:
-    """The comparison on its way.
+    """A comparison of backends.
 
     Args:
         single: The design.
-        spaces: By backend.
-        lenient: Whether a backend that cannot take the network is passed over.
-        problems: Reasons why backends are left out, by name; reasons are added.
+        spaces: Backend to the search space with that backend.
+        lenient: Whether to skip backends that do not support the network.
+        problems: Reason for each skipped backend; more are added.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class _Comparison:
         self.lenient, self.problems = lenient, problems
 
     def numbers(self) -> dict[str, MetricResult]:
-        """Look up what is known, and time the others in turn."""
+        """Look up stored latencies and measure the others, interleaved."""
         single = self.single
         single.probe()
         plans = {name: self._plan(space) for name, space in self.spaces.items()}
@@ -145,7 +145,7 @@ class _Comparison:
         return plan_metrics(space, metrics, self.single.measurements, self.single.design.learned)
 
     def _prepared(self, missing: Sequence[str]) -> dict[str, Candidate]:
-        """Deploy the design in each backend; one training is for all of them."""
+        """Deploy the design in each backend, after at most one training."""
         single, ready = self.single, {}
         trained: Candidate | None = None
         for number, name in enumerate(missing):

@@ -1,4 +1,4 @@
-"""Single: one design beside the baseline, each number looked up before it is measured."""
+"""Measurement of one design and the baseline; stored measurements are used if there are any."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from dsx.search.candidates import Candidates, lock_wait
 from dsx.search.design.metrics_of_design import choose_metrics
 from dsx.search.evaluator import read_metrics
 from dsx.search.failures import failing_as_trial
-from dsx.search.lookup import Recall
+from dsx.search.lookup import Lookup
 from dsx.search.plan import Plan, plan_metrics
 from dsx.space import Design, SearchSpace
 from dsx.space.probe import probe
@@ -27,12 +27,12 @@ from dsx.store.measurements import Calibration, FormCache, MeasurementStore, loa
 
 @dataclass(frozen=True, kw_only=True)
 class MetricResult:
-    """The estimate of a metric of a design, and where it is from.
+    """The estimate of a metric of a design.
 
     Args:
         estimate: Estimate from all measurements.
-        newest: The newest measurement, which is stored.
-        stored: Whether it was found in the database.
+        newest: Newest measurement, as it is stored.
+        stored: Whether the newest measurement was found in the database.
     """
 
     estimate: Estimate
@@ -48,13 +48,13 @@ class MetricResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What is known of a design.
+    """The metrics of a design and of the baseline.
 
     Args:
-        metrics: What was asked for, by name, the cheap ones first.
-        design: By metric.
-        baseline: The same of the baseline; empty if that is the design.
-        unsupported: Reasons why other metrics cannot be measured here, by name.
+        metrics: Metrics by name, in the order of their stages.
+        design: Results of the design by metric.
+        baseline: Results of the baseline by metric; empty if the design is the baseline.
+        unsupported: Metric to the reason why it is not supported here.
     """
 
     metrics: Mapping[str, Metric]
@@ -67,12 +67,12 @@ class Single:
     """Measures one design.
 
     Args:
-        space: Whose network it is of.
-        design: Any design, whether the space offers it or not.
+        space: Search space of the network.
+        design: Design of the network, which need not be in the space.
         measurements: Measurements of this device.
-        train: Whether it may be trained.
-        fresh: Whether what the database knows is measured again.
-        weights: Of an earlier training of the design; in their place none is needed.
+        train: Whether to permit training.
+        fresh: Whether to measure again what is stored.
+        weights: Trained weights of the design, which make training unnecessary.
         on_status: Called with an event before each step.
     """
 
@@ -102,21 +102,21 @@ class Single:
 
     @property
     def designs(self) -> list[Design]:
-        """The design, and the baseline if that is another one."""
+        """The design and, if that is another design, the baseline."""
         return [self.design, self.space.baseline][: 1 + bool(self.design.changed)]
 
     def measure(self, wanted: Sequence[str]) -> Measured:
-        """Look up, or measure, metrics of the design and of the baseline.
+        """Look up or measure metrics of the design and of the baseline.
 
         Args:
-            wanted: Names of metrics; none for all that need no more than is allowed.
+            wanted: Names of metrics; empty for all supported metrics.
 
         Returns:
-            What is known; everything that was measured is in the database.
+            The results, all of which are stored.
 
         Raises:
-            DsxError: If there is no such metric, it cannot be had here, or needs a training that
-                was not asked for.
+            DsxError: If a metric is unknown or not supported here, or if training is required but
+                not permitted.
             WorkFailed: If the network fails.
         """
         with torch_threads(self.space.file.measure.threads):
@@ -124,7 +124,7 @@ class Single:
 
     def _measured(self, wanted: Sequence[str]) -> Measured:
         metrics, unsupported = choose_metrics(self.space, wanted, self.train)
-        # Numbers of learned shapes are of one training: if one is taken anew, so are all.
+        # All values of learned shapes must be those of the same training.
         known = {
             name: find(Metric, name) for name in (names(Metric) if self.design.learned else ())
         }
@@ -145,14 +145,14 @@ class Single:
         )
 
     def layers(self) -> list[Breakdown]:
-        """Clock where the time goes, in the design and in the baseline.
+        """Measure the time of each slot of the design and of the baseline.
 
         Returns:
-            A breakdown of each, the design first; just one if they are the same.
+            The breakdown of the design and, if that is another design, of the baseline.
 
         Raises:
-            DsxError: If it needs a training that was not asked for, or is not run in eager on the
-                CPU.
+            DsxError: If training is required but not permitted, or if the network is not run in
+                eager mode on the CPU.
             WorkFailed: If the network fails.
         """
         check_clocked(self.space.file.measure)
@@ -165,19 +165,19 @@ class Single:
                 return break_down(candidates)
 
     def probe(self) -> None:
-        """Find out, before anything is measured, whether the network can be redesigned.
+        """Check whether the network can be redesigned.
 
         Raises:
-            SpaceError: If it cannot.
+            SpaceError: If the network cannot be redesigned.
         """
         if self.design.changed or self.space.is_user_model:
             probe(self.space)
 
     def check_shapes(self) -> None:
-        """Refuse to go on without the training that learned shapes need.
+        """Check that learned shapes are known or may be trained.
 
         Raises:
-            DsxError: If they have none, and must not have one.
+            DsxError: If they are not known and training is not permitted.
         """
         if self.design.learned and not self.train and self.weights is None:
             advice = f"add {parameter('train', True)}"
@@ -186,14 +186,14 @@ class Single:
             )
 
     def look_up(self, plan: Plan, design: Design) -> dict[str, MetricResult]:
-        """Find what the database knows of a design.
+        """Look up the stored metrics of a design.
 
         Args:
-            plan: The metrics and their protocols.
+            plan: Metrics and their protocols.
             design: The design.
 
         Returns:
-            By metric, as far as it is known; of learned shapes all of it or nothing.
+            Results by metric; with learned shapes either all or none.
         """
         if self.fresh:
             return {}
@@ -206,15 +206,15 @@ class Single:
     def _stored(
         self, plan: Plan, design: Design, name: str, value: Estimate
     ) -> MetricResult | None:
-        recall = Recall(measurements=self.measurements, plan=plan)
-        reading = recall.find(name, design)
+        lookup = Lookup(measurements=self.measurements, plan=plan)
+        reading = lookup.find(name, design)
         if reading is None:
-            # Pooled from readings whose samples are damaged.
+            # The estimate is from readings whose samples are damaged.
             return None
         return MetricResult(estimate=value, newest=reading, stored=True)
 
     def _values(self, plan: Plan, design: Design) -> dict[str, Estimate]:
-        """Pool what the database holds of a design, as the front of a study does it."""
+        """Aggregate the stored readings of a design, like the front of a study."""
         protocols = {plan.protocol(name, one) for name in plan.metrics for one in self.designs}
         readings = load_readings_under(self.measurements.engine, protocols)
         device = self.measurements.device
@@ -232,19 +232,19 @@ class Single:
             own = self.weights is not None and one is self.design
             for name in missing if not (self.train or own) else ():
                 if plan.metrics[name].stage == "trained":
-                    whose = "the design" if one.changed else "the baseline"
+                    subject = "the design" if one.changed else "the baseline"
                     raise DsxError(
-                        f"{parameter('metric')}: {name} of {whose} is known only after training "
+                        f"{parameter('metric')}: {name} of {subject} is known only after training "
                         f"(add {parameter('train', True)})"
                     )
 
     def _fill(
         self, plan: Plan, found: Mapping[str, dict[str, MetricResult]], wanted: Sequence[str]
     ) -> dict[str, Unsupported]:
-        """Measure what is missing, one metric after another.
+        """Measure missing metrics, one after another.
 
         Returns:
-            Why metrics that were not asked for by name cannot be counted, by name.
+            Metric to the reason why it cannot be counted, unless it was requested by name.
         """
         candidates: dict[str, Candidate] = {}
         uncounted: dict[str, Unsupported] = {}
@@ -269,24 +269,28 @@ class Single:
     def _measure(
         self, plan: Plan, name: str, metric: Metric, candidates: Sequence[Candidate]
     ) -> dict[str, MetricResult]:
-        """Measure a metric of some candidates, each deployed network once."""
-        recall, alike = Recall(measurements=self.measurements, plan=plan), defaultdict(list)
+        """Measure a metric of some candidates, once for each deployed network."""
+        lookup, by_subject = Lookup(measurements=self.measurements, plan=plan), defaultdict(list)
         for candidate in candidates:
-            timed = recall.timed(name)
-            alike[candidate.deployed_id if timed else candidate.design.id].append(candidate)
+            timed = lookup.timed(name)
+            by_subject[candidate.deployed_id if timed else candidate.design.id].append(candidate)
         numbers = {}
-        for subject, (first, *_) in alike.items() if recall.timed(name) and not self.fresh else ():
+        for subject, (first, *_) in (
+            by_subject.items() if lookup.timed(name) and not self.fresh else ()
+        ):
             if (known := self.share(plan, name, first)) is not None:
                 numbers[subject] = known
         missing = {
-            first: subject for subject, (first, *_) in alike.items() if subject not in numbers
+            first: subject for subject, (first, *_) in by_subject.items() if subject not in numbers
         }
         for candidate, reading in self._read(name, metric, list(missing)):
             numbers[missing[candidate]] = self.add(plan, candidate, name, reading)
-        for _, *others in alike.values():
+        for _, *others in by_subject.values():
             for other in others:
-                recall.share(name, other)
-        return {one.design.id: numbers[subject] for subject, ones in alike.items() for one in ones}
+                lookup.share(name, other)
+        return {
+            one.design.id: numbers[subject] for subject, ones in by_subject.items() for one in ones
+        }
 
     def share(self, plan: Plan, name: str, candidate: Candidate) -> MetricResult | None:
         """Look up a timed metric by the deployed network of a candidate.
@@ -297,9 +301,9 @@ class Single:
             candidate: The candidate; it is deployed for this.
 
         Returns:
-            The number, if the same deployed network was measured before.
+            The result; None if the deployed network was not measured before.
         """
-        if Recall(measurements=self.measurements, plan=plan).share(name, candidate) is None:
+        if Lookup(measurements=self.measurements, plan=plan).share(name, candidate) is None:
             return None
         value = self._values(plan, candidate.design)[name]
         return self._stored(plan, candidate.design, name, value)
@@ -314,17 +318,17 @@ class Single:
         yield from read_metrics(name, metric, candidates, self.candidates.on_lock_wait)
 
     def candidate(self, space: SearchSpace, design: Design) -> Candidate:
-        """Make a candidate; learned shapes are as known weights have them.
+        """Build a candidate; learned shapes are restored from known weights.
 
         Args:
-            space: The space, which may be measured in another way.
-            design: Of its network.
+            space: Search space, whose measurement settings may differ.
+            design: Design of the network.
 
         Returns:
             The candidate.
         """
         candidate = self.candidates.build(space, design)
-        # Else it is timed with the weights it was built with, as in a search.
+        # Otherwise it is timed with its initial weights, as in a search.
         if design.learned:
             self._restore(candidate)
         return candidate
@@ -336,16 +340,16 @@ class Single:
     def add(
         self, plan: Plan, candidate: Candidate, name: str, reading: Measurement
     ) -> MetricResult:
-        """Write a number down.
+        """Store a reading.
 
         Args:
-            plan: Knows its protocol.
-            candidate: What was measured.
-            name: Of the metric.
-            reading: What it is.
+            plan: Plan with the protocol of the metric.
+            candidate: Candidate that was measured.
+            name: Name of the metric.
+            reading: The reading.
 
         Returns:
-            The number.
+            The result.
         """
-        stored = Recall(measurements=self.measurements, plan=plan).add(name, candidate, reading)
+        stored = Lookup(measurements=self.measurements, plan=plan).add(name, candidate, reading)
         return MetricResult(estimate=estimate_of(stored), newest=stored, stored=False)

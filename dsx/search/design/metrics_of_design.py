@@ -1,4 +1,4 @@
-"""Wanted: which metrics of a single design are measured, and which cannot be."""
+"""Selection of the metrics of a single design."""
 
 from collections.abc import Sequence
 
@@ -13,18 +13,19 @@ from dsx.space import SearchSpace
 def choose_metrics(
     space: SearchSpace, wanted: Sequence[str], train: bool
 ) -> tuple[dict[str, Metric], dict[str, Unsupported]]:
-    """Choose what is measured.
+    """Select the metrics to measure.
 
     Args:
-        space: The space.
-        wanted: Names of metrics; none for all that can be had.
-        train: Whether those that need a training can.
+        space: The search space.
+        wanted: Names of metrics; empty for all supported metrics.
+        train: Whether metrics that require training are supported.
 
     Returns:
-        The metrics by name, the cheap ones first, and why others cannot be had on this machine.
+        The metrics by name in the order of their stages, and the reason for each metric that is
+        not supported on this machine.
 
     Raises:
-        DsxError: If a wanted metric is unknown, or cannot be had.
+        DsxError: If a requested metric is unknown or not supported.
     """
     found: dict[str, Metric] = {}
     unsupported: dict[str, Unsupported] = {}

@@ -1,4 +1,4 @@
-"""Choice: one design of a study, with all that is needed to build it again."""
+"""Selection of one design of a study, with everything that is needed to build it again."""
 
 from collections.abc import Mapping, MutableMapping
 from contextlib import AbstractContextManager
@@ -80,30 +80,33 @@ def load_choice(
 
 
 def permitted(space: SearchSpace | None, trust: bool) -> AbstractContextManager[None]:
-    """Follow the import paths of a space alone, while a study is read from a database.
+    """Restrict import paths to those of a search space while a study is read from a database.
 
     Args:
-        space: From a file of the user's; None for no path at all.
-        trust: Whether all paths are followed.
+        space: Search space from a file of the user; None to permit no import path.
+        trust: Whether to permit all import paths.
+
+    Returns:
+        The context in which the restriction applies.
     """
     return restricted(None if trust else frozenset() if space is None else space.imports)
 
 
 def study_space(study: StudyRow, given: SearchSpace | None) -> SearchSpace:
-    """Find the space of a study.
+    """Return the search space of a study.
 
     Args:
-        study: The study.
-        given: The user's own file of it; None for what the database holds.
+        study: Row of the study.
+        given: Search space from a file of the user; None for that of the database.
 
     Returns:
-        The space that was given, or the one in the database.
+        The given search space, or the one in the database.
 
     Raises:
-        StorageError: If the study has another space than the one that was given.
-        SpaceError: If the space in the database does not hold together.
+        StorageError: If the given search space is not that of the study.
+        SpaceError: If the search space in the database is invalid.
     """
-    file = f"{study.space} (as study '{study.name}' has it)"
+    file = f"{study.space} (of study '{study.name}')"
     if given is None:
         return build_space(study.space, file, study.space_text)
     stored = read_source(file, study.space_text).content
@@ -116,14 +119,14 @@ def study_space(study: StudyRow, given: SearchSpace | None) -> SearchSpace:
 
 
 def design_of(space: SearchSpace, entry: Entry) -> Design:
-    """Give the design of a front's entry.
+    """Build the design of an entry.
 
     Args:
-        space: The space of the study.
-        entry: The entry.
+        space: Search space of the study.
+        entry: Entry of the front.
 
     Returns:
-        Its design.
+        The design.
 
     Raises:
         DamagedRow: If the stored spec is not that of the design.
@@ -143,5 +146,5 @@ def _picked(study: Study, pick: str) -> Entry:
     front = load_front(study)
     if pick in ("knee", "baseline", *front.objectives):
         return front.pick(pick)
-    # A design by its id or its trial, on whatever device it was measured.
+    # A design is found by its id or trial on any device.
     return load_front(study, mix_devices=True).pick(pick)

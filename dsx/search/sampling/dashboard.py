@@ -4,7 +4,7 @@ import importlib.util
 
 from sqlalchemy import Engine
 
-from dsx.errors import DsxError, WorkFailed, parameter, parameter
+from dsx.errors import DsxError, WorkFailed, parameter
 from dsx.search.sampling.study import opened
 
 

@@ -1,4 +1,4 @@
-"""Store: the Optuna side of a study. The only importer of optuna."""
+"""The Optuna study that samples designs."""
 
 import hashlib
 import warnings
@@ -19,9 +19,9 @@ from dsx.store.database import creating, display_url, options_for, sqlite_file
 
 @contextmanager
 def quiet_optuna() -> Iterator[None]:
-    """Let Optuna log errors only."""
+    """Restrict the log of Optuna to errors."""
     before = optuna.logging.get_verbosity()
-    # What it warns about and cannot handle itself ends as an error, which dsx reports in one line.
+    # A problem that Optuna cannot handle ends as an error, which dsx reports in one line.
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         yield
@@ -30,13 +30,13 @@ def quiet_optuna() -> Iterator[None]:
 
 
 class StudySampler:
-    """Draws designs, and is told what became of them.
+    """Samples designs, taking into account the outcomes of earlier trials.
 
     Args:
-        engine: The database.
-        name: Of the study.
-        directions: "minimize" or "maximize" by objective.
-        seed: Of the draws.
+        engine: Engine of the database.
+        name: Name of the study.
+        directions: Direction of each objective.
+        seed: Random seed.
     """
 
     def __init__(
@@ -47,64 +47,68 @@ class StudySampler:
         with opened(engine) as rdb:
             self._study = _intact_study(rdb, name, list(directions.values()))
             with warnings.catch_warnings():
-                # Only names for Optuna's own plots: should it ever go, nothing here depends on it.
+                # The names are used only by Optuna's own plots.
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 self._study.set_metric_names(self._objectives)
 
     def enqueue(self, params: Mapping[str, Value]) -> None:
-        """Make the next draw give these options.
+        """Fix parameters of the next trial.
 
         Args:
-            params: Option by parameter name; what is left out is drawn.
+            params: Name of a parameter to its option; other parameters are sampled.
         """
         self._study.enqueue_trial(dict(params))
 
     def ask(self, at_random: bool) -> "SampledTrial":
-        """Begin a trial.
+        """Start a trial.
 
         Args:
-            at_random: Draw without regard to what is known, as after a repetition.
+            at_random: Whether to sample uniformly instead of from a model of earlier outcomes, as
+                after a repeated design.
 
         Returns:
-            The draw, to be asked for options and then told its end.
+            The trial.
         """
-        drawn = len(self._study.get_trials(deepcopy=False))
-        # The same seed again would draw the same designs again after a resume.
-        seed = int(hashlib.sha256(f"{self._seed}/{drawn}".encode()).hexdigest()[:8], 16)
+        count = len(self._study.get_trials(deepcopy=False))
+        # With a constant seed, a resumed study would sample the same designs again.
+        seed = int(hashlib.sha256(f"{self._seed}/{count}".encode()).hexdigest()[:8], 16)
         self._study.sampler = optuna.samplers.RandomSampler(seed) if at_random else _tpe(seed)
         return SampledTrial(self._study, self._study.ask(), self._objectives)
 
     @property
     def count(self) -> int:
-        """The number of trials, and of the next one."""
+        """The number of trials, which is the number of the next trial."""
         return len(self._study.get_trials(deepcopy=False))
 
     def params(self, number: int) -> dict[str, Value]:
-        """Return the options of a trial, as far as Optuna knows them.
+        """Return the parameters of a trial; empty if Optuna does not have the trial.
 
         Args:
             number: Number of the trial.
+
+        Returns:
+            Name of a parameter to its option.
         """
         trials = self._study.get_trials(deepcopy=False)
         return dict(trials[number].params) if number < len(trials) else {}
 
     def unfinished(self) -> list["SampledTrial"]:
-        """Find the trials that a stopped process left running.
+        """Find the trials that an interrupted process left running.
 
         Returns:
-            The draws, to be told their end.
+            The trials, which must be closed.
         """
-        left = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         return [
             SampledTrial(self._study, Trial(self._study, trial._trial_id), self._objectives)
-            for trial in left
+            for trial in running
         ]
 
 
 def _intact_study(
     rdb: optuna.storages.RDBStorage, name: str, directions: list[Direction]
 ) -> optuna.Study:
-    """Open a study, or create it; one that somebody has damaged is created again, empty."""
+    """Open a study, or create it; a damaged study is replaced by an empty one."""
     if name in optuna.get_all_study_names(rdb):
         study = optuna.load_study(study_name=name, storage=rdb)
         if _intact(study, directions):
@@ -114,8 +118,8 @@ def _intact_study(
         return optuna.create_study(study_name=name, storage=rdb, directions=directions)
     except optuna.exceptions.DuplicatedStudyError as error:
         raise StorageError(
-            f"the database is damaged: the tables of Optuna hold parts of a study '{name}' that is "
-            "not there (use another database)"
+            f"the database is damaged: the tables of Optuna contain parts of a study '{name}' that "
+            "does not exist (use another database)"
         ) from error
 
 
@@ -125,7 +129,7 @@ def _intact(study: optuna.Study, directions: list[Direction]) -> bool:
         known = [direction.name.lower() for direction in study.directions]
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError):
         raise
-    # Optuna trusts its own tables: on other values it fails anywhere.
+    # Optuna does not validate its tables, so that any error can occur.
     except Exception:
         return False
     return (
@@ -148,15 +152,15 @@ def _delete(rdb: optuna.storages.RDBStorage, name: str) -> None:
         problem = " ".join(str(error).split())
         raise StorageError(
             f"the database is damaged: Optuna can neither read nor delete its study '{name}': "
-            f"{problem} (begin another study: {parameter('study', 'NAME')})"
+            f"{problem} (create another study: {parameter('study', 'NAME')})"
         ) from error
 
 
 def exists(engine: Engine, name: str) -> bool:
-    """Check whether Optuna's tables have a study of a name.
+    """Check whether the tables of Optuna contain a study.
 
     Args:
-        engine: The database.
+        engine: Engine of the database.
         name: Name of the study.
     """
     with opened(engine) as rdb:
@@ -164,11 +168,11 @@ def exists(engine: Engine, name: str) -> bool:
 
 
 def forget(engine: Engine, name: str) -> None:
-    """Forget all draws of a study.
+    """Delete a study from the tables of Optuna, if it exists.
 
     Args:
-        engine: The database.
-        name: Of the study; it need not be there.
+        engine: Engine of the database.
+        name: Name of the study.
     """
     with opened(engine) as rdb:
         if name in optuna.get_all_study_names(rdb):
@@ -177,20 +181,30 @@ def forget(engine: Engine, name: str) -> None:
 
 @contextmanager
 def opened(engine: Engine) -> Iterator[optuna.storages.RDBStorage]:
-    """Open Optuna's part of a database; its tables are created if they do not exist."""
+    """Open the tables of Optuna in a database; they are created if they do not exist.
+
+    Args:
+        engine: Engine of the database.
+
+    Yields:
+        The storage of Optuna.
+
+    Raises:
+        StorageError: If the tables cannot be used.
+    """
     url = engine.url.render_as_string(hide_password=False)
     with creating(engine, sqlite_file(engine.url)):
         try:
             rdb = optuna.storages.RDBStorage(url, engine_kwargs=options_for(engine.url))
-        # So Optuna refuses tables of another version, or tables without one.
+        # Raised by Optuna for tables of another version, or without a version.
         except (RuntimeError, AssertionError) as error:
             problem = " ".join(str(error).split()) or "they have no version"
             raise StorageError(
                 f"{display_url(engine.url)}: the tables of Optuna cannot be used: {problem}"
             ) from error
         rdb.engine.dispose()
-        # All that Optuna writes goes through the engine of the study: it writes only while the
-        # lease is held, and waits for a server that has gone away.
+        # Optuna uses the engine of the study, which writes only while the lease is held, and waits
+        # for a server that becomes unreachable.
         rdb.engine = engine
         rdb.scoped_session = scoped_session(sessionmaker(bind=engine))
         yield rdb
@@ -198,8 +212,9 @@ def opened(engine: Engine) -> Iterator[optuna.storages.RDBStorage]:
 
 def _tpe(seed: int) -> optuna.samplers.BaseSampler:
     with warnings.catch_warnings():
-        # group: parameters that only matter together are sampled together. Experimental by name,
-        # unchanged since 2021, and without it conditional parameters are sampled independently.
+        # With `group`, parameters that occur together are sampled jointly. It is marked as
+        # experimental, but unchanged since 2021. Without it, conditional parameters would be
+        # sampled independently.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
 
@@ -210,7 +225,7 @@ class SampledTrial:
     Args:
         study: The study.
         trial: The trial.
-        objectives: Their names, in the study's order.
+        objectives: Names of the objectives in the order of the study.
     """
 
     def __init__(self, study: optuna.Study, trial: Trial, objectives: Sequence[str]) -> None:
@@ -225,44 +240,44 @@ class SampledTrial:
 
     @property
     def params(self) -> dict[str, Value]:
-        """The options drawn so far."""
+        """The parameters sampled so far."""
         return dict(self._trial.params)
 
-    def pick(self, name: str, options: Sequence[Value]) -> Value:
-        """Draw one of several options.
+    def suggest(self, name: str, options: Sequence[Value]) -> Value:
+        """Sample a parameter.
 
         Args:
-            name: Of the parameter.
-            options: The same ones every time.
+            name: Name of the parameter.
+            options: Options of the parameter, which must be the same in every trial.
 
         Returns:
-            The option.
+            The sampled option.
         """
-        picked = self._trial.suggest_categorical(name, list(options))
-        assert picked is not None
-        return picked
+        option = self._trial.suggest_categorical(name, list(options))
+        assert option is not None
+        return option
 
     def complete(self, values: Mapping[str, float], violations: Mapping[str, float]) -> None:
-        """Tell the sampler that a design was measured to the end.
+        """Report to the sampler that the trial is complete.
 
         Args:
-            values: By objective.
-            excesses: By constraint; positive where it is broken.
+            values: Values by objective.
+            violations: Violations by constraint, positive for violated constraints.
         """
         self._constrain(violations)
         self._study.tell(self._trial, [values[name] for name in self._objectives])
 
     def reject(self, violations: Mapping[str, float]) -> None:
-        """Tell the sampler that a design broke a constraint before it was worth measuring more.
+        """Report to the sampler that the design was rejected, because it violates a constraint.
 
         Args:
-            excesses: By constraint, as far as they are known.
+            violations: Violations by constraint, as far as they are known.
         """
         self._constrain(violations)
         self._study.tell(self._trial, state=TrialState.PRUNED)
 
     def fail(self) -> None:
-        """Tell the sampler that nothing can be learnt from this draw."""
+        """Report to the sampler that the trial failed."""
         self._study.tell(self._trial, state=TrialState.FAIL)
 
     def _constrain(self, violations: Mapping[str, float]) -> None:

@@ -28,32 +28,8 @@ def build_model(
     arguments: Mapping[str, Any],
     image_shape: tuple[int, ...],
     seed: int = 0,
-) -> nn.Module:
-    """Build a network.
-
-    Args:
-        name: Name of a file in `dsx/nets`, or an import path `package.module:callable`.
-        arguments: Arguments with which the network is built, as plain JSON values.
-        image_shape: Channels, rows and columns of an image, for networks with lazy modules.
-        seed: Seed of the weight initialisation.
-
-    Returns:
-        The network, with all weights initialised.
-
-    Raises:
-        DsxError: If there is no such network, it cannot be built, or the result is not a network
-            that dsx can train.
-    """
-    return build_with_notes(name, arguments, image_shape, seed)[0]
-
-
-def build_with_notes(
-    name: str,
-    arguments: Mapping[str, Any],
-    image_shape: tuple[int, ...],
-    seed: int = 0,
 ) -> tuple[nn.Module, tuple[str, ...]]:
-    """Build a network as `build_model` does, and return notes about it.
+    """Build a network, and collect notes about it.
 
     Args:
         name: Name of a file in `dsx/nets`, or an import path `package.module:callable`.

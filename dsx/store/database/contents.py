@@ -36,9 +36,9 @@ def check_owner(engine: Engine, adopt: bool) -> None:
             "another database)"
         )
     if not adopt:
-        whose = "Optuna" if optuna else "another program"
+        owner = "Optuna" if optuna else "another program"
         raise StorageError(
-            f"it holds tables of {whose} ({_listed(tables)}) and none of dsx (choose another "
+            f"it holds tables of {owner} ({_listed(tables)}) and none of dsx (choose another "
             f"database, or add the tables of dsx to this one: {parameter('adopt', True)})"
         )
 
@@ -62,8 +62,7 @@ def check_version(engine: Engine, latest: int) -> int:
         return 0
     if VERSION_TABLE not in tables:
         raise StorageError(
-            "it was created by a version of dsx that is older than schema versions (use another "
-            "database)"
+            "it was created by a version of dsx without schema versions (use another database)"
         )
     stored = str(_only_value(engine, VERSION_TABLE, "version_num"))
     if not re.fullmatch("[1-9][0-9]{0,8}", stored):

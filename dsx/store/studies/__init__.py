@@ -1,8 +1,8 @@
 """Studies and their trials in a database."""
 
+from dsx.store.studies.conditions import unfolded_words
 from dsx.store.studies.failed_trials import FailedStudy, FailedTrial, load_failed
 from dsx.store.studies.names import check_study_name
-from dsx.store.studies.provenance import unfolded_words
 from dsx.store.studies.proxies import Proxy, ProxyReport, load_proxies, proxies_of
 from dsx.store.studies.read import front, load_front, load_values
 from dsx.store.studies.results import StudyResults, load_results

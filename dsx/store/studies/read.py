@@ -22,8 +22,7 @@ from dsx.store.database.engine import DEFAULT_STORAGE
 from dsx.store.database.schema import DesignRow, DeviceRow, StudyRow, TrialRow
 from dsx.store.measurements.readings import DeployedAs, load_deployed, load_readings
 from dsx.store.measurements.repeatability import load_agreement
-from dsx.store.studies.outcomes import load_outcomes
-from dsx.store.studies.provenance import (
+from dsx.store.studies.conditions import (
     Facts,
     agreement_note,
     baseline_notes,
@@ -33,6 +32,7 @@ from dsx.store.studies.provenance import (
     number_devices,
     shared_networks_note,
 )
+from dsx.store.studies.outcomes import load_outcomes
 from dsx.store.studies.study import Study
 
 _UNCHANGED = {"kernel_shape": "keep"}

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from dsx.measure import Device, this_device
-from dsx.measure.machine.device import _driver
+from dsx.measure.machine.device import _driver, cpu_quota
+from tests.measure.files import tree
 
 HERE = Device(
     processor="A 1", cores=2, memory_gib=24, system="Linux x86_64", python="3.11.2", torch="2.13.0"
@@ -86,3 +87,49 @@ def test_driver_version_is_read_without_nvml(tmp_path: Path, text: str, driver: 
     (tmp_path / "version").write_text(text)
     assert _driver(tmp_path / "version") == driver
     assert _driver(tmp_path / "nothing") == ""
+
+
+SERVICE = "0::/work.slice/dsx.service\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({}, None),
+        ({"proc/self/cgroup": "0::/\n"}, None),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "150000 100000\n"}, 1.5),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "max 100000\n"}, None),
+        (
+            # The parent group has a lower limit.
+            {
+                "proc/self/cgroup": SERVICE,
+                "sys/fs/cgroup/work.slice/dsx.service/cpu.max": "400000 100000\n",
+                "sys/fs/cgroup/work.slice/cpu.max": "50000 25000\n",
+            },
+            2.0,
+        ),
+        (
+            # A group that is not visible inside a container, and the group of the container.
+            {"proc/self/cgroup": SERVICE, "sys/fs/cgroup/cpu.max": "100000 100000\n"},
+            1.0,
+        ),
+        (
+            {
+                "proc/self/cgroup": "9:memory:/\n4:cpu,cpuacct:/docker/abc\n0::/\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "25000\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+            },
+            0.25,
+        ),
+        (
+            {
+                "proc/self/cgroup": "4:cpu,cpuacct:/\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+            },
+            None,
+        ),
+    ],
+)
+def test_minimum_of_quotas(tmp_path: Path, files: dict[str, str], quota: float | None) -> None:
+    assert cpu_quota(tree(tmp_path, files)) == quota

@@ -24,7 +24,7 @@ from dsx.measure.machine.load import (
 )
 
 
-def looks(
+def counters(
     seconds: float = 1.0, cores: int = 2, own: float = 1.0, others: float = 0.0, stolen: float = 0.0
 ) -> tuple[Counters, Counters]:
     """Return counters before and after some seconds in which some cores were used."""
@@ -61,7 +61,7 @@ def share_since(pid: int) -> Callable[[], float]:
 
 
 def test_cpu_time_of_this_process_is_excluded() -> None:
-    found = load_since(*looks(own=1.0))
+    found = load_since(*counters(own=1.0))
     assert found == Load(False, Machine(load_average=0.5, others=0.0, stolen=0.0))
 
 
@@ -85,18 +85,18 @@ def test_cpu_time_of_this_process_is_excluded() -> None:
     ],
 )
 def test_threshold_of_noise(change: dict[str, Any], noisy: bool) -> None:
-    found = load_since(*looks(**change))
+    found = load_since(*counters(**change))
     assert found.noisy is noisy
     assert found.machine.others == pytest.approx(change.get("others", 0.0))
     assert found.machine.stolen == pytest.approx(change.get("stolen", 0.0))
 
 
 def test_load_is_never_negative() -> None:
-    assert load_since(*looks(others=-0.02)).machine.others == 0
+    assert load_since(*counters(others=-0.02)).machine.others == 0
 
 
 def test_load_is_unknown_if_counters_do_not_advance() -> None:
-    before, after = looks()
+    before, after = counters()
     still = Counters(**{**vars(after), "counted": before.counted})
     found = load_since(before, still)
     assert (found.machine.others, found.machine.stolen, found.noisy) == (None, None, None)
@@ -104,7 +104,7 @@ def test_load_is_unknown_if_counters_do_not_advance() -> None:
 
 
 def test_load_is_unknown_after_a_too_short_time() -> None:
-    assert load_since(*looks(seconds=0.02, others=1.0)).noisy is None
+    assert load_since(*counters(seconds=0.02, others=1.0)).noisy is None
 
 
 @pytest.mark.timing

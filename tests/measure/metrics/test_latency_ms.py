@@ -38,9 +38,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_reading_has_provenance() -> None:
     one = candidate(QUICK, SPECS)
     reading = METRIC.read(one)
-    told = deployment(reading)
-    assert set(told.forms) == set(SPECS)
-    assert (told.folded_norms, told.untraced) == (7, None)
+    recorded = deployment(reading)
+    assert set(recorded.forms) == set(SPECS)
+    assert (recorded.folded_norms, recorded.untraced) == (7, None)
     assert timing(reading).clock == "thread"
     assert reading.low <= reading.value <= reading.high
     assert reading.value == statistics.median(reading.samples)
@@ -66,10 +66,10 @@ def test_waiting_for_the_device_lock_is_reported(folder: Path) -> None:
     one = candidate(QUICK)
     # Prepared beforehand, because preparation also acquires the device lock.
     assert one.run is not None
-    with held_by_other(folder) as (waiting, told):
+    with held_by_other(folder) as (waiting, recorded):
         one.on_lock_wait = waiting
         METRIC.read(one)
-    assert told == ["waiting"]
+    assert recorded == ["waiting"]
 
 
 def test_network_can_be_trained_after_its_latency_was_measured() -> None:

@@ -131,19 +131,19 @@ def test_devices_do_not_exclude_each_other(folder: Path) -> None:
 
 
 def test_waiting_is_reported_once(folder: Path) -> None:
-    told: list[str] = []
+    recorded: list[str] = []
     with Other(time_once, folder, "cpu") as other:
         assert other.hear() == "held"
 
         def release() -> None:
-            told.append("timed")
+            recorded.append("timed")
             other.say("go on")
 
         with exclusive("cpu", release):
             pass
         with exclusive("cpu", never):
             pass
-    assert told == ["timed"]
+    assert recorded == ["timed"]
 
 
 def test_waiting_for_shared_work_is_reported() -> None:
@@ -173,7 +173,7 @@ def test_waiting_for_shared_work_is_reported() -> None:
 
 
 def test_lock_that_would_wait_for_itself_is_rejected() -> None:
-    refused = pytest.raises(AssertionError, match="waits for itself")
+    refused = pytest.raises(AssertionError, match="wait for itself")
     with exclusive("cpu"), refused, shared("cpu"):
         pass
     with shared("cpu"), refused, exclusive("cpu"):

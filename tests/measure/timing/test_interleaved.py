@@ -16,7 +16,7 @@ from dsx.conv.timing import Run
 from dsx.measure import Measurement
 from dsx.measure.machine.load import HEAVY_CORES, Load
 from dsx.measure.timing import device_lock as lock
-from dsx.measure.timing import interleaved as rounds
+from dsx.measure.timing import interleaved
 from dsx.measure.timing import reference_workload as reference_workload
 from dsx.measure.timing.clock import CpuClock, Times
 from dsx.measure.timing.interleaved import (
@@ -33,7 +33,7 @@ from dsx.space.yaml.schema import Measure
 from tests.measure.crowd import Log, Other, held_by_other, time_often
 from tests.measure.facts import machine, timing
 from tests.measure.held import is_held
-from tests.measure.machine.test_load import looks, share_since, spinning
+from tests.measure.machine.test_load import counters, share_since, spinning
 from tests.measure.work import Counting, spin
 
 SITUATION = ReferenceWorkload(CpuClock("thread"), 1).situation
@@ -44,7 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Use a separate folder for lock files."""
     monkeypatch.setattr(lock, "FOLDER", tmp_path)
     # The reference times of these tests are arbitrary.
-    monkeypatch.setitem(rounds.PROTOCOL, "most_drift", math.inf)
+    monkeypatch.setitem(interleaved.PROTOCOL, "most_drift", math.inf)
     return tmp_path
 
 
@@ -74,8 +74,8 @@ def rounds_of(
     """Build the timing of some runs with a recording clock."""
     clock = RecordingClock({id(run): name for name, run in runs.items()})
     situation = ReferenceWorkload(clock, 1).situation
-    going = _Rounds(list(runs.values()), Measure(**settings), clock, {situation: reference}, ALONE)
-    return going, clock
+    state = _Rounds(list(runs.values()), Measure(**settings), clock, {situation: reference}, ALONE)
+    return state, clock
 
 
 def product() -> Run:
@@ -88,10 +88,10 @@ def within(seconds: float) -> Run:
     return lambda: spin(seconds)
 
 
-def after_warm_up(going: _Rounds, clock: RecordingClock) -> list[tuple[str, int, Times]]:
+def after_warm_up(state: _Rounds, clock: RecordingClock) -> list[tuple[str, int, Times]]:
     """Return the blocks after the first reference sample, without those that start a slice."""
     first = [name for name, _, _ in clock.blocks].index("reference_workload")
-    assert {name for name, _, _ in clock.blocks[:first]} <= set("abc"[: len(going.subjects)])
+    assert {name for name, _, _ in clock.blocks[:first]} <= set("abc"[: len(state.subjects)])
     blocks = clock.blocks[first:]
     names = ["", *(name for name, _, _ in blocks)]
     starts = [
@@ -100,20 +100,20 @@ def after_warm_up(going: _Rounds, clock: RecordingClock) -> list[tuple[str, int,
         if pair == ("reference_workload", "reference_workload")
     ]
     # On a loaded machine, the timing takes more than one slice.
-    assert len(starts) == len(going.slices) - 1
+    assert len(starts) == len(state.slices) - 1
     return [block for at, block in enumerate(blocks) if at not in starts]
 
 
 @pytest.mark.timing
 def test_reference_workload_is_timed_between_blocks() -> None:
     runs = {"a": within(0.001), "b": within(0.0005), "c": within(0.0007)}
-    going, clock = rounds_of(runs, 0.1, budget_seconds=0.1)
-    while going.open:
-        going.time_slice()
-    order = [name for name, _, _ in after_warm_up(going, clock)]
+    state, clock = rounds_of(runs, 0.1, budget_seconds=0.1)
+    while state.open:
+        state.time_slice()
+    order = [name for name, _, _ in after_warm_up(state, clock)]
     # One reference sample at the start, and one after each block.
     assert set(order[::2]) == {"reference_workload"}
-    counts = [len(subject.own) for subject in going.subjects]
+    counts = [len(subject.own) for subject in state.subjects]
     assert min(counts) >= MIN_BLOCKS
     together = 3 * min(counts)
     assert "".join(order[1::2][:together]) == "abc" * min(counts)
@@ -122,10 +122,10 @@ def test_reference_workload_is_timed_between_blocks() -> None:
 
 @pytest.mark.timing
 def test_reference_workload_takes_at_most_its_share_of_the_time() -> None:
-    going, clock = rounds_of({"a": within(0.001), "b": within(0.004)}, 0.1, budget_seconds=0.2)
-    while going.open:
-        going.time_slice()
-    _, *blocks = after_warm_up(going, clock)
+    state, clock = rounds_of({"a": within(0.001), "b": within(0.004)}, 0.1, budget_seconds=0.2)
+    while state.open:
+        state.time_slice()
+    _, *blocks = after_warm_up(state, clock)
     own = sum(calls * times.wall for name, calls, times in blocks if name != "reference_workload")
     reference_samples = (
         sum(calls for name, calls, _ in blocks if name == "reference_workload") * 0.1
@@ -133,17 +133,17 @@ def test_reference_workload_takes_at_most_its_share_of_the_time() -> None:
     # Computed from the reference time, because the current drift is not known in advance.
     assert 0.15 < reference_samples / (own + reference_samples) <= PROTOCOL["sentinel_share"]
     names = [name for name, _, _ in blocks]
-    assert all(subject.calls > 0 for subject in going.subjects)
-    assert names.count("reference_workload") == sum(len(subject.own) for subject in going.subjects)
+    assert all(subject.calls > 0 for subject in state.subjects)
+    assert names.count("reference_workload") == sum(len(subject.own) for subject in state.subjects)
 
 
 @pytest.mark.timing
 def test_blocks_are_long_enough_after_an_interrupted_warm_up() -> None:
     # The first call takes a thousand times as long as the others.
-    going, _ = rounds_of({"a": Counting(0.0, 0.1, 0.0001)}, 0.5, budget_seconds=60)
-    (subject,) = going.subjects
-    going.reference = 0.5
-    going._warm_up(subject)
+    state, _ = rounds_of({"a": Counting(0.0, 0.1, 0.0001)}, 0.5, budget_seconds=60)
+    (subject,) = state.subjects
+    state.reference = 0.5
+    state._warm_up(subject)
     # 2 ms in calls of 0.1 ms, more than three times the reference workload.
     assert 3 <= subject.calls <= 20
 
@@ -179,7 +179,7 @@ def test_converged_timing_ends_after_the_minimum_number_of_blocks() -> None:
     least = PROTOCOL["least_blocks"]
     assert least <= timing(found).blocks == len(found.samples)
     # Convergence is checked at intervals that start with each slice.
-    if timing(found).seconds < rounds.SLICE_SECONDS and not found.provenance.noisy:
+    if timing(found).seconds < interleaved.SLICE_SECONDS and not found.provenance.noisy:
         assert timing(found).blocks < least + CHECK_INTERVAL
 
 
@@ -195,18 +195,18 @@ def test_a_longer_network_takes_longer() -> None:
 def test_reading_has_provenance() -> None:
     reference_times: dict[str, float] = {}
     (found,) = time_in_turn([product()], Measure(budget_seconds=0.1), reference_times)
-    told = timing(found)
+    recorded = timing(found)
     stored = json.loads(json.dumps(to_json(found.provenance)))
     assert from_json(Provenance, stored) == found.provenance
     assert found.provenance.machine is not None
-    assert reference_times == {SITUATION: told.reference_ms}
-    assert told.clock == "thread"
+    assert reference_times == {SITUATION: recorded.reference_ms}
+    assert recorded.clock == "thread"
     assert found.low <= found.value <= found.high
     assert found.value == pytest.approx(statistics.median(found.samples))
-    assert told.drift == pytest.approx(told.reference_sample_ms / told.reference_ms)
+    assert recorded.drift == pytest.approx(recorded.reference_sample_ms / recorded.reference_ms)
     assert found.converged == ((found.high - found.low) / found.value <= 0.05)
-    assert told.own_seconds <= told.seconds
-    assert told.calls % told.blocks == 0
+    assert recorded.own_seconds <= recorded.seconds
+    assert recorded.calls % recorded.blocks == 0
 
 
 def test_reference_time_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,17 +220,17 @@ def test_reference_time_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> Non
         assert timing(found).reference_ms == reference
 
 
-def reading(going: _Rounds) -> Measurement:
-    (subject,) = going.subjects
-    return going.reading(subject, Load(False, Machine()))
+def reading(state: _Rounds) -> Measurement:
+    (subject,) = state.subjects
+    return state.reading(subject, Load(False, Machine()))
 
 
 def test_value_is_proportional_to_the_reference_time() -> None:
-    going, _ = rounds_of({"a": within(0.001)}, 0.1, budget_seconds=0.1)
-    going.time_slice()
-    once = reading(going)
-    going.reference *= 2
-    twice = reading(going)
+    state, _ = rounds_of({"a": within(0.001)}, 0.1, budget_seconds=0.1)
+    state.time_slice()
+    once = reading(state)
+    state.reference *= 2
+    twice = reading(state)
     for name in ("value", "low", "high"):
         assert getattr(twice, name) == pytest.approx(2 * getattr(once, name))
     assert twice.samples == pytest.approx([2 * sample for sample in once.samples])
@@ -239,20 +239,20 @@ def test_value_is_proportional_to_the_reference_time() -> None:
 
 
 def test_blocks_are_corrected_by_neighbouring_reference_samples() -> None:
-    going, _ = rounds_of({"a": within(0.001)}, 2.0)
-    (subject,) = going.subjects
+    state, _ = rounds_of({"a": within(0.001)}, 2.0)
+    (subject,) = state.subjects
     # The speed of the machine halves after the twentieth block.
-    going.reference, going.reference_samples = 2.0, [2.0] * 21 + [4.0] * 20
+    state.reference, state.reference_samples = 2.0, [2.0] * 21 + [4.0] * 20
     subject.own, subject.wall = [10.0] * 20 + [20.0] * 20, [1.0] * 40
     subject.after = list(range(1, 41))
-    samples = reading(going).samples
-    assert reading(going).value == 10.0
+    samples = reading(state).samples
+    assert reading(state).value == 10.0
     assert [*samples[:16], *samples[-16:]] == [10.0] * 32
     # Four reference samples before a block and four after it.
     assert samples[16:24] == pytest.approx(
         [*(10 * 2 / (2 + n / 4) for n in range(4)), *(20 * 2 / (3 + n / 4) for n in range(4))]
     )
-    assert timing(reading(going)).drift == 1.0
+    assert timing(reading(state)).drift == 1.0
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -278,11 +278,11 @@ def test_threads_are_restored_after_a_failure() -> None:
 
 
 def test_waiting_for_the_device_lock_is_reported(folder: Path) -> None:
-    with held_by_other(folder) as (waiting, told):
+    with held_by_other(folder) as (waiting, recorded):
         time_in_turn(
             [product()], Measure(budget_seconds=0.02), {SITUATION: 0.2}, on_lock_wait=waiting
         )
-    assert told == ["waiting"]
+    assert recorded == ["waiting"]
 
 
 class Enough(Exception):
@@ -313,12 +313,12 @@ def test_long_timing_releases_the_lock_for_others(folder: Path) -> None:
 
 
 def test_load_is_that_of_the_busiest_slice() -> None:
-    going, _ = rounds_of({"a": within(0.001)}, 0.1)
-    going.slices = [looks(others=0.1), looks(others=1.0), looks(others=0.0)]
-    told = going.load()
-    assert (told.machine.others, told.noisy) == (1.0, True)
-    going.slices = [looks(others=0.1), looks(others=0.0)]
-    assert going.load().noisy is False
+    state, _ = rounds_of({"a": within(0.001)}, 0.1)
+    state.slices = [counters(others=0.1), counters(others=1.0), counters(others=0.0)]
+    recorded = state.load()
+    assert (recorded.machine.others, recorded.noisy) == (1.0, True)
+    state.slices = [counters(others=0.1), counters(others=0.0)]
+    assert state.load().noisy is False
 
 
 @pytest.mark.timing
@@ -342,7 +342,7 @@ def test_load_and_its_process_are_recorded() -> None:
 def test_extreme_drift_is_not_corrected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(rounds.PROTOCOL, "most_drift", 2.0)
+    monkeypatch.setitem(interleaved.PROTOCOL, "most_drift", 2.0)
     measure = Measure(budget_seconds=0.1)
     known: dict[str, float] = {}
     time_in_turn([product()], measure, known)
@@ -350,7 +350,7 @@ def test_extreme_drift_is_not_corrected(
     for factor, corrected in ((5.0, False), (0.75, True)):
         reference_times = {situation: value / factor for situation, value in known.items()}
         (found,) = time_in_turn([product()], measure, reference_times)
-        told = timing(found)
-        assert told.corrected is corrected
-        assert (found.value == told.raw_ms) is not corrected
+        recorded = timing(found)
+        assert recorded.corrected is corrected
+        assert (found.value == recorded.raw_ms) is not corrected
         assert corrected or not found.converged

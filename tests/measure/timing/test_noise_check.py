@@ -7,7 +7,7 @@ import pytest
 from dsx.analysis.measurement import Machine, Process, from_json, to_json
 from dsx.measure import this_device
 from dsx.measure.machine.load import Load
-from dsx.measure.timing import noise_check as quiet
+from dsx.measure.timing import noise_check
 from dsx.measure.timing import reference_workload as reference_workload
 from dsx.measure.timing.noise_check import NoiseCheck
 
@@ -25,7 +25,7 @@ HEAVY = Process(process="cc1plus", pid=4711, cores=0.93)
 def test_check_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reference_workload, "CALIBRATION_CALLS", 20)
     reference_times: dict[str, float] = {}
-    found = quiet.check_noise(reference_times, 0.1, group_seconds=0.02)
+    found = noise_check.check_noise(reference_times, 0.1, group_seconds=0.02)
     (reference,) = reference_times.values()
     assert found.drift == found.reference_ms / reference > 0
     assert found.reading_spread >= 0 and found.block_spread > 0

@@ -9,7 +9,7 @@ import torch
 
 from dsx.lookup import find, names
 from dsx.measure.backends import Backend
-from dsx.measure.timing import reference_workload as sentinel_module
+from dsx.measure.timing import reference_workload as workload_module
 from dsx.measure.timing.clock import CpuClock, Times
 from dsx.measure.timing.reference_workload import (
     CALIBRATION_CALLS,
@@ -103,7 +103,7 @@ def test_reference_time_is_the_median_of_the_faster_half() -> None:
 
 
 def test_calibration_with_a_slow_network_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sentinel_module, "CALIBRATION_SECONDS", 0.0)
+    monkeypatch.setattr(workload_module, "CALIBRATION_SECONDS", 0.0)
     clock = Scripted([1.0] * CALIBRATION_CALLS)
     assert ReferenceWorkload(clock, 1).calibrate(nothing) == 1.0
     assert len(clock.left) == CALIBRATION_CALLS - MIN_CALIBRATION_CALLS
@@ -159,5 +159,5 @@ def test_training_is_possible_after_inference_mode() -> None:
 @pytest.mark.parametrize("calls", [1, 10])
 def test_reference_sample_is_the_time_of_one_call(calls: int) -> None:
     reference_workload = ReferenceWorkload(CpuClock("thread"), 1)
-    beat, block = reference_workload.time(calls), reference_workload.time(50)
-    assert block / 20 < beat < block * 20
+    sample, block = reference_workload.time(calls), reference_workload.time(50)
+    assert block / 20 < sample < block * 20

@@ -68,9 +68,11 @@ def series(blocks: list[tuple[float, float]]) -> tuple[Values, Values]:
 
 
 @given(TIMES, TIMES, TIMES, st.integers(1, 60))
-def test_without_noise_the_value_is_exact(own: float, beat: float, calm: float, n: int) -> None:
-    found = estimate(np.full(n, own), np.full(n, beat), calm)
-    assert found.value == own * (calm / beat)
+def test_without_noise_the_value_is_exact(
+    own: float, sample_ms: float, reference: float, n: int
+) -> None:
+    found = estimate(np.full(n, own), np.full(n, sample_ms), reference)
+    assert found.value == own * (reference / sample_ms)
     # The variation between readings remains.
     assert found.high - found.value == pytest.approx(UNSEEN * found.value)
     assert found.value - found.low == pytest.approx(UNSEEN * found.value)
@@ -79,13 +81,13 @@ def test_without_noise_the_value_is_exact(own: float, beat: float, calm: float, 
 
 @given(BLOCKS, TIMES, st.data())
 def test_value_is_invariant_under_drift(
-    blocks: list[tuple[float, float]], calm: float, data: st.DataObject
+    blocks: list[tuple[float, float]], reference: float, data: st.DataObject
 ) -> None:
     own, reference_workload = series(blocks)
     drift = np.array(data.draw(st.lists(TIMES, min_size=len(own), max_size=len(own))))
     steady, drifted = (
-        estimate(own, reference_workload, calm),
-        estimate(own * drift, reference_workload * drift, calm),
+        estimate(own, reference_workload, reference),
+        estimate(own * drift, reference_workload * drift, reference),
     )
     for name in ("value", "low", "high"):
         assert getattr(drifted, name) == pytest.approx(getattr(steady, name), rel=1e-9)
@@ -94,13 +96,13 @@ def test_value_is_invariant_under_drift(
 
 @given(BLOCKS, TIMES, TIMES)
 def test_value_has_the_unit_of_the_blocks(
-    blocks: list[tuple[float, float]], calm: float, scale: float
+    blocks: list[tuple[float, float]], reference: float, scale: float
 ) -> None:
     own, reference_workload = series(blocks)
-    found = estimate(own, reference_workload, calm)
+    found = estimate(own, reference_workload, reference)
     for other in (
-        estimate(own * scale, reference_workload, calm),
-        estimate(own, reference_workload, calm * scale),
+        estimate(own * scale, reference_workload, reference),
+        estimate(own, reference_workload, reference * scale),
     ):
         for name in ("value", "low", "high"):
             # The ends may almost cancel out.
@@ -112,11 +114,11 @@ def test_value_has_the_unit_of_the_blocks(
 
 @given(BLOCKS, TIMES)
 def test_interval_contains_the_value_and_the_rank_interval(
-    blocks: list[tuple[float, float]], calm: float
+    blocks: list[tuple[float, float]], reference: float
 ) -> None:
     own, reference_workload = series(blocks)
-    found = estimate(own, reference_workload, calm)
-    median, low, high = median_interval((own * (calm / reference_workload)).tolist())
+    found = estimate(own, reference_workload, reference)
+    median, low, high = median_interval((own * (reference / reference_workload)).tolist())
     assert found.value == median
     assert found.low <= min(low, median - UNSEEN * median)
     assert found.high >= max(high, median + UNSEEN * median)

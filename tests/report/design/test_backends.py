@@ -1,4 +1,4 @@
-"""Backends side by side, in words and as data."""
+"""Backends compared, as table, JSON and CSV."""
 
 import csv
 import io
@@ -8,13 +8,13 @@ import pytest
 
 from dsx.errors import Unsupported
 from dsx.report.design.backends import backends_document, print_backends
-from dsx.search.design.compare_backends import InBackend
+from dsx.search.design.compare_backends import BackendLatency
 from tests.report.single import latency, space
 
 LINES = [
-    InBackend(backend="eager", latency=latency(1.0, stored=True)),
-    InBackend(backend="onnxruntime", latency=latency(0.25, converged=False)),
-    InBackend(backend="openvino", latency=Unsupported("needs the package openvino")),
+    BackendLatency(backend="eager", latency=latency(1.0, stored=True)),
+    BackendLatency(backend="onnxruntime", latency=latency(0.25, converged=False)),
+    BackendLatency(backend="openvino", latency=Unsupported("needs the package openvino")),
 ]
 
 
@@ -23,10 +23,10 @@ def printed(capsys: pytest.CaptureFixture[str], format: str) -> str:
     return capsys.readouterr().out
 
 
-def test_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_for_each_backend(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys, "table").splitlines()
     assert [line.split() for line in lines[:4]] == [
-        ["backend", "latency", "of", "eager", "taken"],
+        ["backend", "latency", "of", "eager", "measured"],
         ["eager", "1.00", "±0.02", "ms", "100%", "stored", "11-24", "12:05"],
         ["onnxruntime", "0.250", "±0.005", "ms~", "25%", "now"],
         ["openvino", "-", "not", "available"],
@@ -38,7 +38,7 @@ def test_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
-def test_data_say_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_and_csv_are_complete(capsys: pytest.CaptureFixture[str]) -> None:
     eager, fast, missing = json.loads(json.dumps(backends_document(LINES)))
     assert (eager["ratio"], eager["stored"], eager["reason"]) == (1, True, "")
     assert (fast["value"], fast["ratio"], fast["converged"]) == (0.25, 0.25, False)

@@ -1,4 +1,4 @@
-"""What an export wrote, in words and as data."""
+"""The result of an export, as table, JSON and CSV."""
 
 import csv
 import io
@@ -46,12 +46,12 @@ MANIFEST: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
-def test_in_words(
+def test_the_table(
     columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     print_bundle(Path("chosen"), MANIFEST, "table")
-    first, *table, busy, counts, checked, norms, skipped, files = (
+    first, *table, noisy, counts, verified, norms, skipped, files = (
         capsys.readouterr().out.splitlines()
     )
     assert first == "chosen: 2x cross [bold]; 5x keep (design 0123456789ab)"
@@ -64,24 +64,22 @@ def test_in_words(
         ["peak", "memory", "3.50", "MB"],
     ]
     assert max(map(len, table)) <= columns
-    assert busy.startswith("! measured while")
-    assert counts.startswith("counts: searched are live weights; exported is what the files hold")
-    assert checked == (
-        "checked in a fresh process on 720 images: outputs differ by at most 4e-07 of the "
-        "largest (allowed 0.001)"
-    )
+    assert noisy.startswith("! measured while")
+    assert counts.startswith("counts: searched are the live weights; exported are ")
+    assert verified.startswith("verified in a fresh process on 720 images: ")
+    assert "4e-07" in verified and verified.endswith("(allowed: 0.001)")
     assert norms == "batch norms: 2 of 7 are not folded into a convolution for timing"
     assert skipped == "not verified: accuracy in bfloat16: measured in [float32]"
     assert files == "files: design.yaml, model.py, manifest.json"
 
 
-def test_counts_that_are_the_same_need_no_words(capsys: pytest.CaptureFixture[str]) -> None:
+def test_equal_counts_are_not_explained(capsys: pytest.CaptureFixture[str]) -> None:
     same = {"params": {"designed": 1234567, "exported": 1234567, "unit": ""}}
     print_bundle(Path("chosen"), {**MANIFEST, "metrics": same}, "table")
     assert "counts:" not in capsys.readouterr().out
 
 
-def test_nothing_is_said_of_batch_norms_if_all_are_folded(
+def test_batch_norms_are_not_mentioned_if_all_are_folded(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     print_bundle(Path("chosen"), {**MANIFEST, "unfolded_norms": 0}, "table")
@@ -93,7 +91,7 @@ def test_json_is_the_manifest(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out) == MANIFEST
 
 
-def test_csv_holds_the_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+def test_csv_contains_the_metrics(capsys: pytest.CaptureFixture[str]) -> None:
     print_bundle(Path("chosen"), MANIFEST, "csv")
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert rows[1] == {"metric": "accuracy", "searched": "0.98", "exported": "0.9805555"}
@@ -124,7 +122,7 @@ SIZES = {
 }
 
 
-def test_what_runs_is_shown_where_it_is_more_than_the_design(
+def test_counts_of_the_deployed_network_are_shown_where_they_differ(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     print_bundle(Path("chosen"), {**MANIFEST, "metrics": DEPLOYED}, "table")
@@ -132,17 +130,16 @@ def test_what_runs_is_shown_where_it_is_more_than_the_design(
     rows = [line.split() for line in out.splitlines()]
     assert ["deployed", "flops", "62"] in rows
     assert "deployed params" not in out
-    assert "deployed: what the files compute" in out
+    assert "deployed: counts of the loaded network" in out
     assert "counts:" not in out
 
 
-def test_the_file_of_weights_is_described(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_weight_file_is_described(capsys: pytest.CaptureFixture[str]) -> None:
     print_bundle(Path("chosen"), {**MANIFEST, "weights": SIZES}, "table")
     out = capsys.readouterr().out.splitlines()
-    assert (
-        "weights.safetensors: 48 bytes for 384 bits of the design, and 1,236 more (1,200 its "
-        "header, 32 running statistics, 4 other); manifest.json lists them"
-    ) in out
+    (line,) = (line for line in out if line.startswith("weights.safetensors: "))
+    assert "48 bytes for 384 bits of the design, 1,236 bytes of overhead" in line
+    assert "(1,200 header, 32 running statistics, 4 other; " in line
     assert "not stored: aux.weight and 1 more (the deployed network does not use it)" in out
 
 

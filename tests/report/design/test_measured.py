@@ -1,4 +1,4 @@
-"""One design beside the baseline, in words and as data."""
+"""One design next to the baseline, as table, JSON and CSV."""
 
 import csv
 import dataclasses
@@ -24,14 +24,14 @@ def test_the_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     title, header, *rows = capsys.readouterr().out.splitlines()
     assert title == f"mine: cross; 6x keep ({crossed(of).id})"
     assert [line.split() for line in (header, *rows[:3])] == [
-        ["metric", "this", "design", "baseline", "ratio", "taken"],
+        ["metric", "this", "design", "baseline", "ratio", "measured"],
         ["params", "1.20", "k", "2.40", "k", "50%", "now"],
         ["flops", "31.0", "M", "62.0", "M", "50%", "now"],
         ["latency", "0.500", "±0.010", "ms~", "1.00", "±0.02", "ms!", "50%", "now"],
     ]
     assert max(len(line.rstrip()) for line in (header, *rows[:3])) <= 80
     assert rows[3:] == [
-        "of the baseline: params, flops stored; latency_ms measured now",
+        "baseline: params, flops stored; latency_ms measured now",
         "~ time budget exhausted before the interval converged",
         "! measured while other processes loaded the machine",
         "flops in multiply-adds",
@@ -42,7 +42,7 @@ def test_the_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
 
 
 def with_deployed(flops: int) -> Measured:
-    """Add the multiply-adds of the deployed networks, of the design with its zeros."""
+    """Add the FLOPs of the deployed networks."""
     found = measured()
     return dataclasses.replace(
         found,
@@ -66,17 +66,17 @@ def test_counts_of_the_deployed_network_are_shown_where_they_differ(
     assert "deployed_flops" in names
 
 
-def test_the_baseline_alone_has_nothing_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_baseline_alone_has_no_second_column(capsys: pytest.CaptureFixture[str]) -> None:
     of = space()
     alone = dataclasses.replace(measured(), baseline={}, unsupported={})
     print_measured(of, of.baseline, alone, "table", {})
     title, header, *rows = capsys.readouterr().out.splitlines()
     assert title == heading(of, of.baseline) == f"mine: the baseline ({of.baseline.id})"
-    assert header.split() == ["metric", "this", "design", "taken"]
+    assert header.split() == ["metric", "this", "design", "measured"]
     assert not any("baseline" in row for row in rows)
 
 
-def test_data_say_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_and_csv_are_complete(capsys: pytest.CaptureFixture[str]) -> None:
     of = space()
     print_measured(of, crossed(of), measured(), "json", ABOUT)
     document = json.loads(capsys.readouterr().out)
@@ -107,14 +107,14 @@ def test_data_say_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(rows[0]) == set(params)
 
 
-def test_numbers_from_the_database_say_since_when(capsys: pytest.CaptureFixture[str]) -> None:
+def test_stored_results_have_a_timestamp(capsys: pytest.CaptureFixture[str]) -> None:
     of, found = space(), measured()
     old = {name: dataclasses.replace(number, stored=True) for name, number in found.design.items()}
     stored = dataclasses.replace(found, design=old, baseline=old)
     print_measured(of, crossed(of), stored, "table", {})
     out = capsys.readouterr().out
     assert out.count("stored 11-24 12:05") == 3
-    assert "of the baseline: everything stored\n" in out
+    assert "baseline: everything stored\n" in out
     latency = old["latency_ms"]
     estimate = dataclasses.replace(latency.estimate, readings=3)
     several = dataclasses.replace(latency, estimate=estimate)
@@ -122,17 +122,17 @@ def test_numbers_from_the_database_say_since_when(capsys: pytest.CaptureFixture[
     print_measured(of, crossed(of), stored, "table", {})
     out = capsys.readouterr().out
     assert out.count("stored 11-24 12:05 x3\n") == 1
-    assert "\nx: the median of so many readings" in out
+    assert "\nxN: median of N measurements" in out
 
 
-def test_conditions_name_what_the_network_is_run_with() -> None:
+def test_the_measurement_settings() -> None:
     assert conditions(space()) == "batch 8, float32, 2 threads, eager, portable, cpu"
 
 
-def test_batch_norms_that_remain_are_noted_once() -> None:
+def test_unfolded_batch_norms_are_noted_once() -> None:
     none = DeploymentFacts()
     folded = DeploymentFacts(folded_norms=3)
     unfolded = DeploymentFacts(folded_norms=2, unfolded_norms=1)
     assert list(norm_notes([none, folded])) == []
-    said = "batch norms: 1 of 3 is not folded into a convolution for timing"
-    assert list(norm_notes([none, unfolded, unfolded])) == [said]
+    note = "batch norms: 1 of 3 is not folded into a convolution for timing"
+    assert list(norm_notes([none, unfolded, unfolded])) == [note]

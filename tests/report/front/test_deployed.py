@@ -1,4 +1,4 @@
-"""The note about deployed networks that compute or hold more than their designs."""
+"""The note about deployed networks whose counts differ from those of their designs."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from tests.report.front.test_table import shown
 
 
 def with_counts(front: Front, **more: int) -> Front:
-    """Let every design's network hold and compute more than the design by these numbers."""
+    """Increase the counts of all deployed networks by some numbers."""
     return replace(
         front,
         entries=tuple(
@@ -24,7 +24,7 @@ def with_counts(front: Front, **more: int) -> Front:
     )
 
 
-def test_counts_that_agree_or_are_not_known_have_no_note(two: Front) -> None:
+def test_equal_or_unknown_counts_have_no_note(two: Front) -> None:
     assert list(deployed_notes(two)) == []
     assert list(deployed_notes(with_counts(two, flops=0, params=0))) == []
 

@@ -1,4 +1,4 @@
-"""The figure: what is drawn, and that it is drawn alike every time."""
+"""The content of the figure, and its reproducibility."""
 
 from dataclasses import replace
 
@@ -34,11 +34,13 @@ def faces(marks: PathCollection) -> list[tuple[float, ...]]:
     return [tuple(map(float, colour)) for colour in np.asarray(marks.get_facecolor())]
 
 
-def rims(marks: PathCollection) -> set[tuple[float, ...]]:
+def edge_colours(marks: PathCollection) -> set[tuple[float, ...]]:
     return {tuple(map(float, colour)) for colour in np.asarray(marks.get_edgecolor())}
 
 
-@pytest.mark.parametrize("name", ["two", "three", "four", "one", "lone", "hopeless", "ragged"])
+@pytest.mark.parametrize(
+    "name", ["two", "three", "four", "one", "baseline_only", "infeasible", "incomplete"]
+)
 @pytest.mark.parametrize("suffix", ["svg", "png"])
 def test_the_same_front_gives_the_same_bytes(
     name: str, suffix: str, request: pytest.FixtureRequest
@@ -85,7 +87,7 @@ def test_every_design_is_a_mark_of_its_role(two: Front) -> None:
     }
     assert filled == {"knee": 1, "front": 2, "dominated": 2, "infeasible": 1}
     hollow = [marks for marks in scattered(plot) if set(faces(marks)) == {to_rgba("white")}]
-    found = [(len(np.asarray(marks.get_offsets())), rims(marks)) for marks in hollow]
+    found = [(len(np.asarray(marks.get_offsets())), edge_colours(marks)) for marks in hollow]
     assert [(count, colours) for count, colours in found if count] == [
         (2, {to_rgba(LOOKS[Role.UNCERTAIN].colour)}),
         (1, {to_rgba(LOOKS[Role.BASELINE].colour)}),
@@ -93,15 +95,15 @@ def test_every_design_is_a_mark_of_its_role(two: Front) -> None:
     assert {text.get_text() for text in plot.texts} == {"#0", "#1", "#2", "#3", "#4", "#7"}
 
 
-def test_numbers_from_bad_conditions_are_marked_and_the_mark_is_explained(doubtful: Front) -> None:
-    (plot, *_) = drawn(doubtful, x="latency_ms").axes
+def test_flagged_values_have_signs_that_the_title_explains(flagged_front: Front) -> None:
+    (plot, *_) = drawn(flagged_front, x="latency_ms").axes
     shown = {text.get_text() for text in plot.texts}
     assert "#1~!" in shown
     assert not any(text.endswith(("~", "!")) for text in shown - {"#1~!", "#2~"})
     heading = plot.get_title(loc="left")
     assert "~ time budget exhausted" in heading and "! measured while" in heading
-    # The marks are of what the axes show.
-    (plot, *_) = drawn(doubtful, x="flops").axes
+    # Only the flags of the metrics on the axes are shown.
+    (plot, *_) = drawn(flagged_front, x="flops").axes
     assert not any(text.get_text().endswith(("~", "!")) for text in plot.texts)
     assert "~" not in plot.get_title(loc="left")
 
@@ -126,11 +128,13 @@ def test_intervals_are_bars(two: Front) -> None:
 
 
 def certain_and_not(plot: Axes) -> tuple[PathCollection, PathCollection]:
-    """Find the marks of the front: those that are certain, and those that are hollow."""
+    """Find the marks of certain and of uncertain members of the front."""
     pairs = [marks for marks in scattered(plot) if len(np.asarray(marks.get_offsets())) == 2]
     white = {to_rgba("white")}
     (uncertain,) = [marks for marks in pairs if set(faces(marks)) == white]
-    (certain,) = [marks for marks in pairs if rims(marks) == white and len(set(faces(marks))) == 2]
+    (certain,) = [
+        marks for marks in pairs if edge_colours(marks) == white and len(set(faces(marks))) == 2
+    ]
     return certain, uncertain
 
 
@@ -138,7 +142,7 @@ def test_a_third_objective_is_colour_a_fourth_is_size(three: Front, four: Front)
     plot, bar = drawn(three).axes
     assert bar.get_ylabel() == "latency (ms), lower is better"
     certain, uncertain = certain_and_not(plot)
-    assert len(set(faces(certain))) == len(rims(uncertain)) == 2
+    assert len(set(faces(certain))) == len(edge_colours(uncertain)) == 2
     assert len(set(certain.get_sizes())) == len(set(uncertain.get_sizes())) == 1
     picture = drawn(four)
     for marks in certain_and_not(picture.axes[0]):
@@ -146,34 +150,34 @@ def test_a_third_objective_is_colour_a_fourth_is_size(three: Front, four: Front)
     assert legend(picture)[-2:] == ["params 61.0 k", "params 577.3 k"]
 
 
-def test_endless_intervals_have_no_bars(ragged: Front) -> None:
-    (bars,) = drawn(ragged, y="accuracy").axes[0].containers
+def test_infinite_intervals_have_no_bars(incomplete: Front) -> None:
+    (bars,) = drawn(incomplete, y="accuracy").axes[0].containers
     assert isinstance(bars, ErrorbarContainer)
     lengths = {round(float(end[1] - start[1]), 4) for start, end in bars.lines[2][1].get_segments()}
     assert lengths == {0.0, 0.008}
 
 
-def test_far_apart_numbers_lie_on_a_logarithm(ragged: Front) -> None:
-    plot = drawn(ragged).axes[0]
+def test_values_far_apart_have_a_logarithmic_axis(incomplete: Front) -> None:
+    plot = drawn(incomplete).axes[0]
     assert plot.get_xscale() == "log"
     assert plot.get_yscale() == "linear"
     shown = [label.get_text() for label in plot.get_xticklabels()]
     assert shown == ["1 k", "10 k", "100 k", "1 M", "10 M", "100 M"]
-    slim = replace(ragged, entries=ragged.entries[1:])
+    slim = replace(incomplete, entries=incomplete.entries[1:])
     metrics = {**slim.entries[0].metrics, "flops": Estimate(value=4e6, low=4e6, high=4e6)}
     slim = replace(slim, entries=(replace(slim.entries[0], metrics=metrics), *slim.entries[1:]))
     shown = [label.get_text() for label in drawn(slim).axes[0].get_xticklabels()]
     assert shown == ["5 M", "10 M", "20 M", "50 M", "100 M", "200 M"]
 
 
-def test_a_baseline_that_is_the_knee(lone: Front) -> None:
-    assert legend(drawn(lone)) == ["knee, the baseline"]
+def test_a_baseline_that_is_the_knee(baseline_only: Front) -> None:
+    assert legend(drawn(baseline_only)) == ["knee, the baseline"]
 
 
 def test_a_possible_member_of_the_front_is_a_small_ring(three: Front) -> None:
     picture = drawn(three)
     ring = to_rgba(LOOKS[Role.POSSIBLE].colour)
-    (possible,) = [marks for marks in scattered(picture.axes[0]) if rims(marks) == {ring}]
+    (possible,) = [marks for marks in scattered(picture.axes[0]) if edge_colours(marks) == {ring}]
     assert faces(possible) == [to_rgba("white")]
     assert "dominated (uncertain)" in legend(picture)
     handles = dict(zip(legend(picture), picture.legends[0].legend_handles, strict=True))
@@ -181,7 +185,7 @@ def test_a_possible_member_of_the_front_is_a_small_ring(three: Front) -> None:
     assert faced["front (uncertain)"] == faced["baseline (uncertain)"] == "white" != faced["front"]
 
 
-def test_the_legend_stays_on_the_page(four: Front) -> None:
+def test_the_legend_fits_the_figure(four: Front) -> None:
     wide = {"accuracy": Estimate(value=0.9, low=0.0, high=1.0)}
     entries = tuple(replace(e, metrics={**e.metrics, **wide}) for e in four.entries)
     picture = drawn(replace(four, entries=entries))

@@ -1,4 +1,4 @@
-"""The page: it holds everything, and asks nothing of any network."""
+"""The page of a front: its content, and that it works offline."""
 
 import json
 import re
@@ -26,7 +26,7 @@ def data(text: str) -> dict[str, object]:
 
 
 class Tags(HTMLParser):
-    """Collects tags, their attributes and what is written outside of scripts."""
+    """Collect the tags, their attributes and the text outside of scripts."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -46,40 +46,42 @@ class Tags(HTMLParser):
             self.text.append(data)
 
     @property
-    def said(self) -> str:
+    def visible(self) -> str:
         return " ".join(" ".join(self.text).split())
 
 
-@pytest.mark.parametrize("name", ["two", "three", "one", "lone", "hopeless", "ragged"])
-def test_nothing_is_loaded_from_anywhere(name: str, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize(
+    "name", ["two", "three", "one", "baseline_only", "infeasible", "incomplete"]
+)
+def test_no_external_resource_is_loaded(name: str, request: pytest.FixtureRequest) -> None:
     tags = Tags(written(request.getfixturevalue(name)))
     assert {tag for tag, _ in tags.tags}.isdisjoint({"link", "img", "iframe", "base", "object"})
     for _, attributes in tags.tags:
         assert attributes.keys().isdisjoint({"src", "href", "srcset", "data", "action"})
-    assert "url(" not in tags.said and "@import" not in tags.said
+    assert "url(" not in tags.visible and "@import" not in tags.visible
     library, ours = tags.scripts.values()
     assert len(library) > 1_000_000
     assert "http" not in ours and "//" not in re.sub(r"^\s*//.*$", "", ours, flags=re.MULTILINE)
 
 
-def test_nothing_is_sent_anywhere(two: Front) -> None:
+def test_the_plot_sends_no_data(two: Front) -> None:
     assert 'modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]]' in written(two)
 
 
-def test_what_is_read(three: Front) -> None:
-    said = Tags(written(three)).said
-    assert said.count("vgg16-3") == 2
-    assert "Space vgg16: 5 of 9 designs on the front (3 certain), 2 more possible." in said
-    assert "knee #4 against the baseline: flops 89 % lower" in said
-    assert "device Xeon, 1 thread, float32, batch 1" in said
-    assert "flops multiply-adds latency accuracy params bits peak memory" in said
-    assert "#4 477895 35.2 M 11% 0.159 ±0.005 ms 39% 92.1 ±0.4 % -1.3 pt" in said
-    assert said.index("#1 419d76") < said.index("#4 477895 35") < said.index("#0 3fa9c1")
-    assert "6x keep baseline, dominated (uncertain)" in said
-    assert "uncertain the intervals do not decide whether the design is on the front" in said
+def test_the_visible_text(three: Front) -> None:
+    visible = Tags(written(three)).visible
+    assert visible.count("vgg16-3") == 2
+    assert "Space vgg16: 5 of 9 designs on the front (3 certain), 2 more possible." in visible
+    assert "knee #4 against the baseline: flops 89 % lower" in visible
+    assert "device Xeon, 1 thread, float32, batch 1" in visible
+    assert "flops multiply-adds latency accuracy params bits peak memory" in visible
+    assert "#4 477895 35.2 M 11% 0.159 ±0.005 ms 39% 92.1 ±0.4 % -1.3 pt" in visible
+    assert visible.index("#1 419d76") < visible.index("#4 477895 35") < visible.index("#0 3fa9c1")
+    assert "6x keep baseline, dominated (uncertain)" in visible
+    assert "uncertain the intervals do not decide whether the design is on the front" in visible
 
 
-def test_rows_say_what_they_are(three: Front) -> None:
+def test_rows_have_the_class_of_their_role(three: Front) -> None:
     rows = {a["id"]: a["class"] for tag, a in Tags(written(three)).tags if tag == "tr" and a}
     assert rows["477895000004"] == "knee"
     assert rows["3fa9c1000000"] == "baseline"
@@ -104,8 +106,8 @@ def test_data_of_the_plot(three: Front) -> None:
     assert metrics["latency_ms"]["heading"] == "latency (ms), lower is better"
 
 
-def test_infinite_numbers_are_left_out(ragged: Front) -> None:
-    read = data(written(ragged))
+def test_infinite_numbers_are_left_out(incomplete: Front) -> None:
+    read = data(written(incomplete))
     first = next(d for d in read["designs"] if d["trial"] == 1)  # type: ignore[attr-defined]
     assert "latency_ms" not in first["metrics"]
     assert "latency: inf ms" in first["hover"]
@@ -121,8 +123,8 @@ def test_descriptions_cannot_break_out(two: Front) -> None:
     text = written(odd)
     tags = Tags(text)
     assert [tag for tag, _ in tags.tags].count("script") == 2
-    assert tags.said.count("alert(1)") >= 8
-    assert "@PLOTLY@" in tags.said
+    assert tags.visible.count("alert(1)") >= 8
+    assert "@PLOTLY@" in tags.visible
 
 
 def test_the_same_front_gives_the_same_page(three: Front) -> None:
@@ -142,17 +144,17 @@ def test_uncertain_membership_is_hollow(three: Front) -> None:
     ]
 
 
-def test_doubts_seeds_and_devices_are_read(doubtful: Front, crowd: Front) -> None:
-    said = Tags(written(doubtful)).said
-    assert "0.131 ±0.004 ms~! 32%" in said
-    assert "92.1 ±0.4 % of 3 seeds" in said
-    assert "~ time budget exhausted" in said
-    assert "! measured while other processes" in said
-    assert "knee, device 2" in said and "front (uncertain), device 1" in said
-    assert "device 2 EPYC" in said
-    designs = data(written(doubtful))["designs"]
+def test_flags_seeds_and_devices_are_visible(flagged_front: Front, crowded: Front) -> None:
+    visible = Tags(written(flagged_front)).visible
+    assert "0.131 ±0.004 ms~! 32%" in visible
+    assert "92.1 ±0.4 % of 3 seeds" in visible
+    assert "~ time budget exhausted" in visible
+    assert "! measured while other processes" in visible
+    assert "knee, device 2" in visible and "front (uncertain), device 1" in visible
+    assert "device 2 EPYC" in visible
+    designs = data(written(flagged_front))["designs"]
     assert "<br>measured on device 2<br>" in designs[4]["hover"]  # type: ignore[index]
-    assert "not in the table 4 more designs" in Tags(written(crowd)).said
+    assert "not in the table 4 more possible members" in Tags(written(crowded)).visible
 
 
 def test_why_candidates_failed_is_below_the_table(two: Front) -> None:

@@ -1,4 +1,4 @@
-"""A front on stdout, a message on stderr."""
+"""A front on stdout, messages on stderr."""
 
 import csv
 import io
@@ -37,7 +37,7 @@ def test_a_table_fits_and_names_what_is_not_listed(
     assert "┤" not in out
 
 
-def test_a_plot_is_drawn_under_the_table_on_demand(
+def test_a_plot_follows_the_table_if_requested(
     two: Front, columns: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     print_front(two, "table", plotted=True, x="params", y="flops")
@@ -50,18 +50,18 @@ def test_a_plot_is_drawn_under_the_table_on_demand(
         assert "┤" in out
 
 
-@pytest.mark.parametrize("name", ["hopeless", "lone"])
-def test_without_a_choice_there_is_still_a_table(
+@pytest.mark.parametrize("name", ["infeasible", "baseline_only"])
+def test_fronts_without_alternatives_have_a_table(
     name: str, request: pytest.FixtureRequest, columns: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     front: Front = request.getfixturevalue(name)
     print_front(front, "table", plotted=True)
     out, _ = capsys.readouterr()
-    assert ("No design meets the constraints." in out) == (name == "hopeless")
-    assert ("knee" in out) == (name == "lone")
+    assert ("No design meets the constraints." in out) == (name == "infeasible")
+    assert ("knee" in out) == (name == "baseline_only")
 
 
-def test_json_and_csv_are_nothing_else(two: Front, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stdout_contains_only_json_or_csv(two: Front, capsys: pytest.CaptureFixture[str]) -> None:
     print_front(two, "json", plotted=True)
     out, _ = capsys.readouterr()
     assert out == as_json(two) + "\n"
@@ -72,7 +72,7 @@ def test_json_and_csv_are_nothing_else(two: Front, capsys: pytest.CaptureFixture
     assert len(list(csv.DictReader(io.StringIO(out)))) == len(two.entries)
 
 
-def test_messages_go_to_stderr_and_are_not_broken(
+def test_messages_go_to_stderr_without_line_breaks(
     columns: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = "Next: dsx pareto [a] --storage 'sqlite:///a/very/long/path/that/goes/on/and/on.db' " * 2

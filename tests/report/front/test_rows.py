@@ -1,4 +1,4 @@
-"""The front for programs."""
+"""The front as JSON and CSV."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from dsx.analysis.reasons import Outcomes, Reason
 from dsx.report.front.rows import as_csv, as_json, document
 
 
-def test_the_document_holds_what_it_promises(two: Front) -> None:
+def test_the_keys_of_the_document(two: Front) -> None:
     read = json.loads(as_json(two))
     assert read == document(two)
     assert read["schema_version"] == 3
@@ -45,8 +45,8 @@ def test_a_design_in_the_document(two: Front) -> None:
     }
 
 
-def test_counts_are_whole_and_the_infinite_is_null(ragged: Front) -> None:
-    text = as_json(ragged)
+def test_counts_are_integers_and_infinite_values_are_null(incomplete: Front) -> None:
+    text = as_json(incomplete)
     assert "Infinity" not in text and "NaN" not in text
     read = json.loads(text)
     metrics = read["designs"][0]["metrics"]
@@ -56,13 +56,13 @@ def test_counts_are_whole_and_the_infinite_is_null(ragged: Front) -> None:
     assert read["baseline"] is None
 
 
-def test_a_hopeless_study_is_still_a_document(hopeless: Front) -> None:
-    read = json.loads(as_json(hopeless))
+def test_a_study_without_a_feasible_design_has_a_document(infeasible: Front) -> None:
+    read = json.loads(as_json(infeasible))
     assert (read["knee"], read["hypervolume"], len(read["designs"])) == (None, 0, 1)
 
 
-def unsure(name: str) -> list[str]:
-    """The columns of a number with an interval."""
+def sampled(name: str) -> list[str]:
+    """List the columns of a metric with intervals."""
     more = ("low", "high", "seeds", "readings", "converged", "noisy")
     return [name, *(f"{name}_{column}" for column in more)]
 
@@ -71,10 +71,10 @@ def test_csv_has_the_same_rows(two: Front) -> None:
     rows = list(csv.DictReader(io.StringIO(as_csv(two))))
     assert list(rows[0]) == [
         *("id", "trial", "on_front", "membership", "feasible", "flops"),
-        *unsure("accuracy"),
+        *sampled("accuracy"),
         "params",
         "bits",
-        *unsure("latency_ms"),
+        *sampled("latency_ms"),
         "peak_memory_mb",
         "description",
     ]
@@ -94,19 +94,19 @@ def test_csv_has_the_same_rows(two: Front) -> None:
     assert rows[1]["flops"] == "20713472"
 
 
-def test_csv_leaves_empty_what_is_not_known(ragged: Front) -> None:
-    rows = list(csv.DictReader(io.StringIO(as_csv(ragged))))
+def test_missing_values_are_empty_in_csv(incomplete: Front) -> None:
+    rows = list(csv.DictReader(io.StringIO(as_csv(incomplete))))
     assert (rows[0]["latency_ms"], rows[0]["latency_ms_low"]) == ("", "0.1")
     assert rows[-1]["flops"] == rows[-1]["accuracy"] == ""
 
 
-def test_what_stands_behind_a_number_is_told(doubtful: Front) -> None:
-    read = document(doubtful)
+def test_values_have_seeds_readings_and_flags(flagged_front: Front) -> None:
+    read = document(flagged_front)
     designs = {design["trial"]: design for design in read["designs"]}  # type: ignore[attr-defined]
-    said = {"seeds": 3, "readings": 4, "converged": True, "noisy": False}
-    assert designs[4]["metrics"]["accuracy"].items() >= said.items()
-    said = {"seeds": 1, "readings": 1, "converged": False, "noisy": True}
-    assert designs[1]["metrics"]["latency_ms"].items() >= said.items()
+    expected = {"seeds": 3, "readings": 4, "converged": True, "noisy": False}
+    assert designs[4]["metrics"]["accuracy"].items() >= expected.items()
+    expected = {"seeds": 1, "readings": 1, "converged": False, "noisy": True}
+    assert designs[1]["metrics"]["latency_ms"].items() >= expected.items()
     assert {n: design["membership"] for n, design in designs.items() if n in (0, 1, 5, 6, 8)} == {
         **{0: "possible", 1: "certain", 5: "possible", 6: "no", 8: "no"}
     }
@@ -114,8 +114,8 @@ def test_what_stands_behind_a_number_is_told(doubtful: Front) -> None:
     assert designs[4]["device"] == "b" * 12
 
 
-def test_csv_tells_what_stands_behind_a_number_and_the_device(doubtful: Front) -> None:
-    rows = list(csv.DictReader(io.StringIO(as_csv(doubtful))))
+def test_csv_contains_seeds_readings_flags_and_the_device(flagged_front: Front) -> None:
+    rows = list(csv.DictReader(io.StringIO(as_csv(flagged_front))))
     assert [row["accuracy_seeds"] for row in rows] == list("111331111")
     first, second, *_ = rows
     assert (first["latency_ms_converged"], second["latency_ms_converged"]) == ("true", "false")
@@ -124,7 +124,7 @@ def test_csv_tells_what_stands_behind_a_number_and_the_device(doubtful: Front) -
     assert [row["device"][0] for row in rows] == list("aaaabaaaa")
 
 
-def test_what_failed_is_in_the_document(two: Front) -> None:
+def test_the_document_contains_the_failures(two: Front) -> None:
     outcomes = Outcomes(failed=1, failures=(Reason(text="KeyError: 3", trials=(7,)),))
     read = json.loads(as_json(replace(two, outcomes=outcomes)))
     assert read["failures"] == [{"reason": "KeyError: 3", "count": 1, "first": 7, "trials": [7]}]

@@ -28,18 +28,20 @@ def test_differences_are_certain_where_the_intervals_are_apart(two: Front) -> No
     assert headline(exact).endswith("accuracy -0.4 points")
 
 
-def test_the_headline_without_a_comparison(lone: Front, hopeless: Front, ragged: Front) -> None:
-    assert headline(lone) == "the baseline #0 is the knee of the front"
-    assert headline(hopeless) == "No design meets the constraints"
-    assert headline(ragged) == f"knee #{ragged.knee.trial}"
-    failed = replace(lone, entries=(), outcomes=Outcomes(baseline_failure="diverged"))
+def test_the_headline_without_a_comparison(
+    baseline_only: Front, infeasible: Front, incomplete: Front
+) -> None:
+    assert headline(baseline_only) == "the baseline #0 is the knee of the front"
+    assert headline(infeasible) == "No design meets the constraints"
+    assert headline(incomplete) == f"knee #{incomplete.knee.trial}"
+    failed = replace(baseline_only, entries=(), outcomes=Outcomes(baseline_failure="diverged"))
     assert "baseline failed: diverged" in headline(failed)
 
 
-def test_the_front_is_counted(two: Front, lone: Front, hopeless: Front) -> None:
+def test_the_front_is_counted(two: Front, baseline_only: Front, infeasible: Front) -> None:
     assert tally(two) == "5 of 9 designs on the front (3 certain), 1 more possible"
-    assert tally(lone) == "1 of 1 designs on the front (1 certain)"
-    assert tally(hopeless) == "0 of 1 designs on the front"
+    assert tally(baseline_only) == "1 of 1 designs on the front (1 certain)"
+    assert tally(infeasible) == "0 of 1 designs on the front"
 
 
 def test_baseline_knee_and_the_best_of_each_objective_come_first(two: Front) -> None:
@@ -48,18 +50,18 @@ def test_baseline_knee_and_the_best_of_each_objective_come_first(two: Front) -> 
     }  # fmt: skip
 
 
-def test_a_design_that_is_several_things_is_listed_once(three: Front, lone: Front) -> None:
+def test_a_design_that_is_several_things_is_listed_once(three: Front, baseline_only: Front) -> None:
     assert trials(three)[1] == ["best flops", "best latency"]
-    assert trials(lone) == {0: ["baseline", "knee", "best flops", "best accuracy"]}
+    assert trials(baseline_only) == {0: ["baseline", "knee", "best flops", "best accuracy"]}
 
 
-def test_others_are_spread_over_the_front(crowd: Front) -> None:
-    one = replace(crowd, objectives={"accuracy": "maximize"})
-    assert len(summarised(crowd)) == SHOWN
+def test_others_are_spread_over_the_front(crowded: Front) -> None:
+    one = replace(crowded, objectives={"accuracy": "maximize"})
+    assert len(summarised(crowded)) == SHOWN
     assert len(summarised(one)) <= SHOWN
-    few = replace(crowd, entries=crowd.entries[:3])
+    few = replace(crowded, entries=crowded.entries[:3])
     assert len(summarised(few)) == 3
 
 
-def test_without_a_feasible_design_there_is_nothing_to_show(hopeless: Front) -> None:
-    assert summarised(hopeless) == []
+def test_without_a_feasible_design_there_is_nothing_to_show(infeasible: Front) -> None:
+    assert summarised(infeasible) == []

@@ -1,4 +1,4 @@
-"""The table at every width: content, room, and what is given up for it."""
+"""The table at every width: its content, and what is left out on narrow terminals."""
 
 import io
 import re
@@ -38,7 +38,9 @@ def all_over(front: Front, **changes: int | None) -> Front:
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("complete", [False, True])
-@pytest.mark.parametrize("name", ["two", "three", "four", "one", "lone", "hopeless", "ragged"])
+@pytest.mark.parametrize(
+    "name", ["two", "three", "four", "one", "baseline_only", "infeasible", "incomplete"]
+)
 def test_no_line_is_longer_than_the_terminal(
     name: str, complete: bool, width: int, request: pytest.FixtureRequest
 ) -> None:
@@ -75,13 +77,13 @@ def test_the_rows_of_a_summary(two: Front) -> None:
     assert "device: Xeon, 1 thread, float32, batch 1" in lines
 
 
-def test_the_complete_table_lists_the_front_and_the_possible_members(crowd: Front) -> None:
-    few, every = shown(crowd, 200), shown(crowd, 200, complete=True)
+def test_the_complete_table_lists_the_front_and_the_possible_members(crowded: Front) -> None:
+    few, every = shown(crowded, 200), shown(crowded, 200, complete=True)
     assert sum(line.startswith("◦") for line in few.splitlines()) == 0
     assert sum(line.startswith("◦") for line in every.splitlines()) == 14
     table = every.splitlines()[1:]
     listed = {int(n) for line in table for n in re.findall(r"^. +#(\d+)", line)}
-    assert listed == {0, *(entry.trial for entry in (*crowd.on_front, *crowd.possible))}
+    assert listed == {0, *(entry.trial for entry in (*crowded.on_front, *crowded.possible))}
     assert "477895" in every and "477895" not in few
 
 
@@ -93,20 +95,20 @@ def test_the_baseline_comes_first_without_ratios(three: Front) -> None:
     assert "pt" not in baseline and "%" not in baseline
 
 
-def test_a_baseline_that_is_the_knee_has_both_marks(lone: Front) -> None:
-    text = shown(lone, 80)
+def test_a_baseline_that_is_the_knee_has_both_marks(baseline_only: Front) -> None:
+    text = shown(baseline_only, 80)
     assert row(text.partition("\n")[2], 0).startswith("★◆")
     assert "★ knee, the baseline" in text
 
 
-def test_ratios_go_before_values_and_a_note_says_so(three: Front) -> None:
+def test_ratios_are_left_out_before_values_with_a_note(three: Front) -> None:
     wide, narrow = shown(three, 80), shown(three, 54)
     note = "do not fit in this width"
     assert "39%" in wide and note not in wide
     assert "39%" not in narrow and note in " ".join(narrow.split())
 
 
-def test_roles_are_stacked_before_ratios_go(three: Front) -> None:
+def test_roles_are_stacked_before_ratios_are_left_out(three: Front) -> None:
     lines = shown(three, 76).splitlines()
     assert any(line.split()[:3] == ["●", "#1", "best"] for line in lines)
     assert "39%" in row("\n".join(lines[1:]), 4)
@@ -120,7 +122,7 @@ def test_metrics_that_do_not_fit_continue_in_a_second_table(four: Front) -> None
     ]
 
 
-def test_a_narrow_terminal_leaves_out_roles_and_says_so(three: Front) -> None:
+def test_narrow_terminals_leave_out_roles_with_a_note(three: Front) -> None:
     text = shown(three, 30)
     assert "role" not in text
     assert "the other columns do not fit in this width" in " ".join(text.split())
@@ -133,7 +135,7 @@ def test_long_descriptions_are_cut(two: Front) -> None:
     assert all(line.endswith("...") and len(line) == 80 for line in cut)
 
 
-def test_dense_forms_are_counted_and_a_useless_space_is_named(two: Front) -> None:
+def test_dense_forms_are_counted_with_a_warning_if_all_are_dense(two: Front) -> None:
     warning = "All redesigned slots are deployed in their dense form"
     assert warning not in shown(two, 80)
     assert warning in shown(all_over(two, fallbacks=4), 80)
@@ -146,15 +148,15 @@ def test_dense_forms_are_counted_and_a_useless_space_is_named(two: Front) -> Non
     assert "dense" not in shown(replace(two, entries=nothing), 200, complete=True)
 
 
-def test_a_study_without_a_feasible_design(hopeless: Front) -> None:
-    text = shown(hopeless, 80)
+def test_a_study_without_a_feasible_design(infeasible: Front) -> None:
+    text = shown(infeasible, 80)
     assert "0 of 1 designs on the front" in text
     assert text.startswith("vgg16-3: No design meets the constraints.")
     assert "★" not in text and "◆" not in text
 
 
-def test_missing_and_infinite_numbers(ragged: Front) -> None:
-    text = shown(ragged, 120, complete=True).partition("\n")[2]
+def test_missing_and_infinite_numbers(incomplete: Front) -> None:
+    text = shown(incomplete, 120, complete=True).partition("\n")[2]
     assert "inf" in row(text, 1)
     assert re.search(r"94\.0 ±inf +0\.287 ±0\.009 +-  +-  ", row(text, 2))
     assert " pt " not in text
@@ -206,15 +208,15 @@ def test_an_uncertain_knee(one: Front) -> None:
     assert "☆ knee (uncertain); ◇" in shown(one, 80)
 
 
-def test_means_over_seeds_and_flags_are_explained(doubtful: Front) -> None:
-    text = " ".join(shown(doubtful, 80).split())
+def test_means_over_seeds_and_flags_are_explained(flagged_front: Front) -> None:
+    text = " ".join(shown(flagged_front, 80).split())
     assert "means over seeds: #4 (3), #3 (3)" in text
     assert "0.131 ±0.004~!" in text
     assert "~ time budget exhausted" in text and "! measured while other processes" in text
 
 
-def test_the_device_of_each_design(doubtful: Front, three: Front) -> None:
-    text = shown(doubtful, 120).partition("\n")[2]
+def test_the_device_of_each_design(flagged_front: Front, three: Front) -> None:
+    text = shown(flagged_front, 120).partition("\n")[2]
     assert row(text, 4).split()[1:4] == ["#4", "knee", "2"]
     assert row(text, 1).split()[1:4] == ["#1", "best", "flops"]
     assert "device 2: EPYC" in text

@@ -1,4 +1,4 @@
-"""The plot in the terminal: marks where they belong, at every width, whatever the front."""
+"""The plot in the terminal: positions of the marks at every width."""
 
 import io
 import re
@@ -25,7 +25,7 @@ def canvas(lines: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("width", [30, 60, 80, 120])
-@pytest.mark.parametrize("name", ["two", "three", "four", "one", "lone", "ragged"])
+@pytest.mark.parametrize("name", ["two", "three", "four", "one", "baseline_only", "incomplete"])
 def test_no_line_is_longer_than_the_terminal(
     name: str, width: int, request: pytest.FixtureRequest
 ) -> None:
@@ -53,7 +53,7 @@ def test_content(two: Front) -> None:
         assert f"#{trial}" not in drawn
 
 
-def test_marks_stand_where_their_numbers_are(two: Front) -> None:
+def test_marks_are_at_the_positions_of_their_values(two: Front) -> None:
     rows = canvas(shown(TerminalPlot(two), 61))
     best = next(i for i, line in enumerate(rows) if "#7" in line)
     worst = next(i for i, line in enumerate(rows) if line.rstrip().endswith("·") and i > 10)
@@ -75,21 +75,21 @@ def test_any_two_metrics_and_the_trial(three: Front) -> None:
     assert len(canvas(lines)) == 8
 
 
-def test_labels_hide_no_marks(two: Front) -> None:
+def test_labels_do_not_cover_marks(two: Front) -> None:
     def at(n: int) -> Entry:
         number = Estimate(value=float(n), low=float(n), high=float(n))
         metrics = {"flops": number, "accuracy": number}
         return replace(two.entries[1], id=f"{n:012x}", trial=n, metrics=metrics)
 
-    crowd = replace(two, entries=tuple(at(n) for n in range(1, 46)))
-    drawn = "".join(canvas(shown(TerminalPlot(crowd), 60)))
+    crowded = replace(two, entries=tuple(at(n) for n in range(1, 46)))
+    drawn = "".join(canvas(shown(TerminalPlot(crowded), 60)))
     assert drawn.count("●") + drawn.count("★") == 45
     assert 5 <= drawn.count("#") < 45
 
 
 @pytest.mark.parametrize("width", [30, 40, 60])
-def test_ticks_keep_apart(ragged: Front, width: int) -> None:
-    lines = shown(TerminalPlot(ragged), width)
+def test_tick_labels_do_not_overlap(incomplete: Front, width: int) -> None:
+    lines = shown(TerminalPlot(incomplete), width)
     below = next(i for i, line in enumerate(lines) if "└" in line) + 1
     ticks = re.split(" {2,}", lines[below].strip())
     assert len(ticks) >= 2
@@ -97,7 +97,7 @@ def test_ticks_keep_apart(ragged: Front, width: int) -> None:
 
 
 def ticks_between(low: float, high: float, front: Front, width: int) -> tuple[int, list[str]]:
-    """Plot nine designs between two flops; count the ticks and read what is below them."""
+    """Plot nine designs between two FLOP counts; return the number of ticks and their labels."""
 
     def at(n: int) -> Entry:
         flops = low + (high - low) * n / 8
@@ -111,29 +111,29 @@ def ticks_between(low: float, high: float, front: Front, width: int) -> tuple[in
 
 
 @pytest.mark.parametrize("width", range(30, 60))
-def test_long_ticks_leave_each_other_out(lone: Front, width: int) -> None:
-    marks, ticks = ticks_between(1_825_352.5, 1_825_426.3, lone, width)
+def test_long_tick_labels_are_left_out(baseline_only: Front, width: int) -> None:
+    marks, ticks = ticks_between(1_825_352.5, 1_825_426.3, baseline_only, width)
     assert marks == len(ticks) >= 1
     assert all(re.fullmatch(r"1\.825\d\d? M", tick) for tick in ticks)
 
 
-def test_a_long_tick_at_the_edge_is_kept(lone: Front) -> None:
-    assert ticks_between(0.00349133, 2.81536, lone, 36) == (2, ["0.00349133", "2.81536"])
+def test_a_long_tick_label_at_the_edge_is_kept(baseline_only: Front) -> None:
+    assert ticks_between(0.00349133, 2.81536, baseline_only, 36) == (2, ["0.00349133", "2.81536"])
 
 
 def test_a_wide_terminal_is_not_filled(two: Front) -> None:
     assert max(map(len, shown(TerminalPlot(two), 300))) == 100
 
 
-def test_an_unknown_metric_is_refused_at_once(two: Front) -> None:
+def test_an_unknown_metric_is_rejected_at_construction(two: Front) -> None:
     with pytest.raises(DsxError, match=r"no metric called 'flop' .* mean 'flops'"):
         TerminalPlot(two, x="flop")
 
 
-def test_one_point_and_equal_points(lone: Front, two: Front) -> None:
-    (knee,) = [line for line in canvas(shown(TerminalPlot(lone), 60)) if "★" in line]
+def test_one_point_and_equal_points(baseline_only: Front, two: Front) -> None:
+    (knee,) = [line for line in canvas(shown(TerminalPlot(baseline_only), 60)) if "★" in line]
     assert 25 < knee.index("★") < 40
-    assert shown(TerminalPlot(lone))[-1] == "★ knee, the baseline"
+    assert shown(TerminalPlot(baseline_only))[-1] == "★ knee, the baseline"
     same = {name: Estimate(value=1.0, low=1.0, high=1.0) for name in two.objectives}
 
     def level(entry: Entry) -> Entry:
@@ -144,12 +144,12 @@ def test_one_point_and_equal_points(lone: Front, two: Front) -> None:
     assert drawn.count("★") == 1 and "●" not in drawn
 
 
-def test_infinite_and_missing_points_are_left_out(ragged: Front) -> None:
-    lines = shown(TerminalPlot(ragged, x="trial", y="latency_ms"))
+def test_infinite_and_missing_points_are_left_out(incomplete: Front) -> None:
+    lines = shown(TerminalPlot(incomplete, x="trial", y="latency_ms"))
     assert "#1" not in "".join(canvas(lines))
 
 
-def test_nothing_to_plot_is_said(two: Front) -> None:
+def test_a_message_replaces_an_empty_plot(two: Front) -> None:
     empty = replace(two, entries=())
     assert shown(TerminalPlot(empty)) == ["Nothing to plot: no design has both flops and accuracy."]
 

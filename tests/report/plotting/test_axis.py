@@ -15,7 +15,7 @@ def test_ticks_are_round() -> None:
     assert Axis.over([0, 8], "", log=False).ticks(8) == list(range(9))
 
 
-def test_ticks_of_a_logarithm_are_round_and_few() -> None:
+def test_logarithmic_ticks_are_round_and_few() -> None:
     axis = Axis.over([1.5e6, 4e8], "", log=True)
     assert axis.ticks(8) == pytest.approx([2e6, 5e6, 1e7, 2e7, 5e7, 1e8, 2e8])
     assert axis.ticks(5) == pytest.approx([3e6, 1e7, 3e7, 1e8, 3e8])
@@ -24,12 +24,12 @@ def test_ticks_of_a_logarithm_are_round_and_few() -> None:
     assert axis.ticks(1) == [1.5e6, 4e8]
 
 
-def test_cells_are_spaced_by_difference_or_by_ratio() -> None:
+def test_cells_are_spaced_by_differences_or_ratios() -> None:
     assert Axis.over([1, 100], "", log=False).cell(10, 100) == 9
     assert Axis.over([1, 100], "", log=True).cell(10, 101) == 50
 
 
-def test_a_single_value_lies_in_the_middle() -> None:
+def test_a_single_value_is_in_the_middle() -> None:
     for value in (0.0, 5.0, -3e8):
         axis = Axis.over([value, value], "", log=True)
         assert axis.low < value < axis.high
@@ -37,7 +37,7 @@ def test_a_single_value_lies_in_the_middle() -> None:
 
 
 @given(NUMBERS, st.booleans(), st.integers(2, 12))
-def test_everything_lies_on_the_axis(values: list[float], log: bool, most: int) -> None:
+def test_values_and_ticks_are_within_the_axis(values: list[float], log: bool, most: int) -> None:
     if log:
         values = [abs(value) + 1 for value in values]
     axis = Axis.over(values, "", log=log)

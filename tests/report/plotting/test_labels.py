@@ -1,4 +1,4 @@
-"""Labels hide nothing."""
+"""Labels without overlaps."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,15 +10,15 @@ SIZE = (20.0, 8.0)
 POINTS = st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), max_size=12)
 
 
-def _meet(a: Box, b: Box) -> bool:
+def _overlap(a: Box, b: Box) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def test_a_free_label_stands_up_right() -> None:
+def test_a_free_label_is_at_the_upper_right() -> None:
     assert place([(50.0, 50.0)], [SIZE], [], BOUNDS, 10.0) == [(57.0, 57.0)]
 
 
-def test_a_label_at_the_edge_turns_inward() -> None:
+def test_a_label_at_the_edge_is_inside() -> None:
     assert place([(95.0, 95.0)], [SIZE], [], BOUNDS, 10.0) == [(68.0, 80.0)]
 
 
@@ -27,7 +27,7 @@ def test_without_room_there_is_no_label() -> None:
 
 
 @given(POINTS)
-def test_labels_meet_neither_marks_nor_each_other_nor_the_edge(
+def test_labels_overlap_neither_marks_nor_each_other_nor_the_edge(
     points: list[tuple[float, float]],
 ) -> None:
     marks = [(x - 2, y - 2, x + 2, y + 2) for x, y in points]
@@ -35,4 +35,4 @@ def test_labels_meet_neither_marks_nor_each_other_nor_the_edge(
     boxes = [(x, y, x + SIZE[0], y + SIZE[1]) for x, y in filter(None, corners)]
     for number, box in enumerate(boxes):
         assert box[0] >= 0 and box[1] >= 0 and box[2] <= 100 and box[3] <= 100
-        assert not any(_meet(box, other) for other in [*marks, *boxes[:number]])
+        assert not any(_overlap(box, other) for other in [*marks, *boxes[:number]])

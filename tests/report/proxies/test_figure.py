@@ -1,4 +1,4 @@
-"""The figure of the proxies: what stands in its panels."""
+"""The figure of the proxies."""
 
 import dataclasses
 
@@ -8,17 +8,17 @@ from matplotlib.collections import PathCollection
 from dsx.analysis.estimate import Estimate
 from dsx.report.front.figure import render
 from dsx.report.proxies.figure import proxy_figure
-from dsx.report.proxies.table import DRAWN, drawn_as, said_of
+from dsx.report.proxies.table import DRAWN, drawn_as, panel_title
 from dsx.store.studies.proxies import ProxyReport, compare
 from tests.search.kinds import KINDS
 
 
-def test_every_design_is_a_mark_in_every_panel_that_it_has_numbers_for(
+def test_every_design_is_a_mark_in_every_panel_of_its_metrics(
     proxies: ProxyReport,
 ) -> None:
     panels = proxy_figure(proxies).axes
     assert [panel.get_title("left") for panel in panels] == [
-        said_of(proxies, proxy) for proxy in proxies.proxies
+        panel_title(proxies, proxy) for proxy in proxies.proxies
     ]
     for panel, proxy in zip(panels, proxies.proxies, strict=True):
         points = proxies.points(proxy)
@@ -42,7 +42,7 @@ def test_axes_are_named_with_their_units(proxies: ProxyReport) -> None:
     assert (panel.get_xscale(), panel.get_yscale()) == ("log", "linear")
 
 
-def test_the_legend_holds_what_is_there_and_the_conditions(proxies: ProxyReport) -> None:
+def test_the_legend_contains_the_shown_roles_and_the_conditions(proxies: ProxyReport) -> None:
     (legend,) = proxy_figure(proxies).legends
     assert [text.get_text() for text in legend.get_texts()] == [
         *("baseline", "front", "other designs")
@@ -59,7 +59,9 @@ def test_one_panel_and_no_design_of_the_front(proxies: ProxyReport) -> None:
         f"design {n}": {m: Estimate(value=n, low=n, high=n) for m in ("flops", "latency_ms")}
         for n in range(3)
     }
-    lone = dataclasses.replace(proxies, numbers=numbers, proxies=compare(numbers, KINDS, "x"))
-    drawn = proxy_figure(lone)
+    baseline_only = dataclasses.replace(
+        proxies, numbers=numbers, proxies=compare(numbers, KINDS, "x")
+    )
+    drawn = proxy_figure(baseline_only)
     assert len(drawn.axes) == 1
     assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["other designs"]

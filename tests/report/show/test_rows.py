@@ -14,7 +14,7 @@ from dsx.report.show.rows import (
 )
 
 
-def test_the_headline_names_the_design_and_its_place(knee: ShownDesign) -> None:
+def test_the_headline_describes_the_design(knee: ShownDesign) -> None:
     row = headline(knee)
     front = knee.results.front
     assert (row["id"], row["trial"]) == (front.knee.id, front.knee.trial)
@@ -22,7 +22,9 @@ def test_the_headline_names_the_design_and_its_place(knee: ShownDesign) -> None:
     assert row["redesigned"] == 5
 
 
-def test_roles_name_what_the_design_is_best_in(knee: ShownDesign, baseline: ShownDesign) -> None:
+def test_roles_name_the_objectives_in_which_the_design_is_best(
+    knee: ShownDesign, baseline: ShownDesign
+) -> None:
     front = knee.results.front
     best = front.best("bits")
     assert "best bits" in roles(ShownDesign(results=knee.results, entry=best, slots=None))
@@ -66,7 +68,7 @@ def test_every_measurement_has_its_provenance(knee: ShownDesign) -> None:
     assert all(row["counted"] for row in rows)
 
 
-def test_shares_of_the_slots_add_up_to_at_most_the_network(knee: ShownDesign) -> None:
+def test_shares_of_the_slots_sum_to_at_most_one(knee: ShownDesign) -> None:
     assert knee.slots is not None
     rows = slot_rows(knee.slots)
     assert [row["slot"] for row in rows] == list(knee.entry.spec)

@@ -43,7 +43,7 @@ def test_equal_neighbours_share_a_line(
     ]
 
 
-def test_json_holds_all_sections(knee: ShownDesign, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_contains_all_sections(knee: ShownDesign, capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(printed(knee, "json", capsys))
     assert (document["study"], document["design"]["id"]) == ("digits", knee.entry.id)
     assert len(document["slots"]) == 7
@@ -64,7 +64,7 @@ def test_csv_has_a_table_for_each_section(
 def test_without_the_network_everything_else_is_shown(
     baseline: ShownDesign, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "--space FILE" in printed(baseline, "table", capsys)
+    assert "FILE with your space file" in printed(baseline, "table", capsys)
     document = json.loads(printed(baseline, "json", capsys))
     assert (document["slots"], len(document["notes"])) == ([], 1)
     assert len(printed(baseline, "csv", capsys).split("\n\n")) == 2

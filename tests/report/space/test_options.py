@@ -1,11 +1,16 @@
-"""What slots may become, in words and as data."""
+"""The options of slots, as text and as JSON values."""
 
 import json
 
 import pytest
 
 from dsx.conv import ConvSpec
-from dsx.report.space.options import Offer, left_out, left_out_note, offers
+from dsx.report.space.options import (
+    OptionGroup,
+    option_groups,
+    unsupported_note,
+    unsupported_options,
+)
 from dsx.space import SearchSpace
 from dsx.space.space import build_space
 
@@ -45,20 +50,20 @@ stages.1.conv1:
 
 
 def space(*rules: str) -> SearchSpace:
-    """Build a space with these rules, each in YAML's braces or as its own lines."""
+    """Build a space with rules in the flow or in the block style of YAML."""
     lines = [rule if rule.startswith("  - ") else f"  - {rule}\n" for rule in rules]
     return build_space("mine", "mine.yaml", f"{HEAD}slots:\n{''.join(lines)}")
 
 
-def only(*rules: str) -> Offer:
-    """Give the one offer of a space."""
-    (offer,) = offers(space(*rules))
-    return offer
+def only(*rules: str) -> OptionGroup:
+    """Return the only group of a space."""
+    (group,) = option_groups(space(*rules))
+    return group
 
 
-def titles(offer: Offer) -> list[str]:
-    """List what is said of."""
-    return [title for title, _ in offer.rows()]
+def titles(group: OptionGroup) -> list[str]:
+    """List the titles of the rows."""
+    return [title for title, _ in group.rows()]
 
 
 def test_every_dial_is_written_as_in_a_space_file() -> None:
@@ -66,43 +71,43 @@ def test_every_dial_is_written_as_in_a_space_file() -> None:
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
-def test_lines_keep_to_the_width(width: int) -> None:
-    for offer in offers(space(EVERY, "{match: '*', share: rule, kernel_shape: cross}")):
-        assert max(map(len, offer.text(width).splitlines())) <= width
-        assert not any(line.endswith(" ") for line in offer.text(width).splitlines())
+def test_lines_fit_the_width(width: int) -> None:
+    for group in option_groups(space(EVERY, "{match: '*', share: rule, kernel_shape: cross}")):
+        assert max(map(len, group.text(width).splitlines())) <= width
+        assert not any(line.endswith(" ") for line in group.text(width).splitlines())
 
 
-def test_slots_that_are_offered_the_same_share_a_block() -> None:
-    offer = only("{match: 'stages.*', groups: [1, 2]}")
-    assert offer.name == "stages.*"
-    assert offer.slots == [f"stages.{n}.conv{m}" for n in (0, 1, 2) for m in (1, 2)]
-    found = offers(space("{match: '*', groups: [1, 8]}"))
-    assert [offer.name for offer in found] == [
+def test_slots_with_equal_options_are_grouped() -> None:
+    group = only("{match: 'stages.*', groups: [1, 2]}")
+    assert group.name == "stages.*"
+    assert group.slots == [f"stages.{n}.conv{m}" for n in (0, 1, 2) for m in (1, 2)]
+    found = option_groups(space("{match: '*', groups: [1, 8]}"))
+    assert [group.name for group in found] == [
         "stem.0, stages.0.conv1, stages.0.conv2, stages.1.conv1",
         "stages.1.conv2, stages.2.conv1, stages.2.conv2",
     ]
     assert found[0].text(80).splitlines()[1:] == ["  keep"]
 
 
-def test_rules_that_offer_the_same_have_blocks_of_their_own() -> None:
+def test_rules_with_equal_options_have_separate_groups() -> None:
     rules = [f"{{match: 'stages.{n}.*', groups: [1, 2]}}" for n in (0, 1)]
-    assert [offer.name for offer in offers(space(*rules))] == ["stages.0.*", "stages.1.*"]
+    assert [group.name for group in option_groups(space(*rules))] == ["stages.0.*", "stages.1.*"]
 
 
-def test_a_shared_setting_is_said_to_be_one() -> None:
-    offer = only("{match: 'stages.*', share: rule, groups: [1, 2]}")
-    assert (offer.shared, len(offer.slots)) == (True, 6)
-    assert offer.text(80).startswith("stages.*, one setting for all:\n")
+def test_a_shared_setting_is_noted() -> None:
+    group = only("{match: 'stages.*', share: rule, groups: [1, 2]}")
+    assert (group.shared, len(group.slots)) == (True, 6)
+    assert group.text(80).startswith("stages.*, one setting shared by all:\n")
     assert not only("{match: 'stem.0', share: rule, kernel_shape: cross}").shared
 
 
-def test_dials_that_are_not_turned_are_not_worth_a_line() -> None:
+def test_dials_with_default_options_have_no_row() -> None:
     assert titles(only("{match: 'stages.*', groups: [1, 2]}")) == ["groups"]
     assert titles(only("{match: 'stages.*', kernel_shape: learned}")) == ["kernel shape", "density"]
     assert titles(only("{match: 'stages.*', preset: scc}")) == ["preset"]
 
 
-def test_a_scale_without_a_word_depends_on_what_follows() -> None:
+def test_an_unspecified_scale_depends_on_the_next_module() -> None:
     rule = "match: 'stages.*', kernel_shape: [full, learned], binary_basis: [0, 4]"
     rows = list(only(f"{{{rule}}}").rows())
     assert rows[1:] == [
@@ -112,13 +117,13 @@ def test_a_scale_without_a_word_depends_on_what_follows() -> None:
     assert rows[2] == ("scale", "true")
 
 
-def test_as_plain_data() -> None:
+def test_as_json() -> None:
     rule = "{match: 'stages.*', preset: [{ssc: {kernel_shape: row}}], binary_basis: [0, 4]}"
-    offer = only(rule)
-    data = json.loads(json.dumps(offer.to_json()))
+    group = only(rule)
+    data = json.loads(json.dumps(group.to_json()))
     assert data == {
         "name": "stages.*",
-        "slots": offer.slots,
+        "slots": group.slots,
         "shared": False,
         "presets": {"ssc(kernel_shape=row)": ConvSpec(kernel_shape="row").to_json()},
         "dials": {
@@ -128,8 +133,8 @@ def test_as_plain_data() -> None:
     }  # fmt: skip
 
 
-def test_what_is_left_out_names_the_slots_and_the_first_reason() -> None:
-    found = left_out(space("{match: 'stages.*', groups: [1, 2, 3, 8]}"))
+def test_unsupported_options_have_slots_and_the_first_reason() -> None:
+    found = unsupported_options(space("{match: 'stages.*', groups: [1, 2, 3, 8]}"))
     assert found == [
         (
             "stages.*",
@@ -144,12 +149,12 @@ def test_what_is_left_out_names_the_slots_and_the_first_reason() -> None:
     ]
 
 
-def test_options_that_are_left_out_are_counted() -> None:
-    assert left_out_note(space("{match: '*', groups: [1, 2]}")) is not None
-    assert left_out_note(space("{match: 'stages.*', groups: [1, 2]}")) is None
-    note = left_out_note(space("{match: 'stages.*', groups: [1, 2, 3, 5]}"))
+def test_unsupported_options_are_counted() -> None:
+    assert unsupported_note(space("{match: '*', groups: [1, 2]}")) is not None
+    assert unsupported_note(space("{match: 'stages.*', groups: [1, 2]}")) is None
+    note = unsupported_note(space("{match: 'stages.*', groups: [1, 2, 3, 5]}"))
     assert note is not None
-    assert note.startswith("note: 2 options are left out for slots that cannot take them, the fir")
+    assert note.startswith("note: 2 options are not supported by some slots, the first: ")
     assert (
         "the first: groups 3 (stages.0.conv1: groups = 3 does not divide " in note
         and note.endswith("; `dsx space` lists all")

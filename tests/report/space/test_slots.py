@@ -1,4 +1,4 @@
-"""The slots of a network on a line each, and what is no slot."""
+"""The slots and excluded convolutions of a network."""
 
 import json
 from collections import OrderedDict
@@ -27,7 +27,7 @@ def printed(network: nn.Module, capsys: pytest.CaptureFixture[str], format: str 
 
 
 @pytest.mark.parametrize("kernel", CONVS)
-def test_kernel_stride_and_groups_stand_together(
+def test_kernel_stride_and_groups_share_a_column(
     kernel: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = printed(nn.Sequential(CONVS[kernel], nn.Flatten()), capsys).splitlines()
@@ -36,7 +36,7 @@ def test_kernel_stride_and_groups_stand_together(
     assert bool(explained) == ("/" in kernel or "dw" in kernel)
 
 
-def test_programs_get_them_apart() -> None:
+def test_rows_have_separate_keys() -> None:
     (slot,) = slots(CONVS["1x5 /2x1 dw"], torch.zeros(1, 8, 32, 32))
     row = slot_row(slot)
     assert {key: row[key] for key in ("channels", "kernel", "stride", "groups", "output")} == {
@@ -60,7 +60,7 @@ def test_a_line_has_at_most_80_characters(capsys: pytest.CaptureFixture[str]) ->
     ]  # fmt: skip
 
 
-def test_the_whole_network_as_data(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_network_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     network = nn.Sequential(nn.Conv2d(8, 4, 3), nn.ConvTranspose2d(4, 2, 3), nn.Flatten())
     document = json.loads(printed(network, capsys, "json"))
     assert document["input"] == [8, 32, 32]

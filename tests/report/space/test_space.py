@@ -1,4 +1,4 @@
-"""What a space holds, in words and as data."""
+"""The content of a space, as table, JSON and CSV."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 
 from dsx.data import Contents
 from dsx.data._contents import SplitContents
-from dsx.report.space.options import offers
+from dsx.report.space.options import option_groups
 from dsx.report.space.space import print_space, slot_rows
 from dsx.space import SearchSpace
 from dsx.space.space import build_space
@@ -39,7 +39,7 @@ def test_a_row_per_slot(space: SearchSpace) -> None:
     assert (first["choices"], first["dials"]) == (5, "stages.0.*")
 
 
-def test_slots_with_dials_of_their_own_need_no_column_for_it() -> None:
+def test_without_shared_settings_there_is_no_column_for_them() -> None:
     alone = build_space("mine", "mine.yaml", TEXT.replace("share: rule", "share: none"))
     assert all("dials" not in row for row in slot_rows(alone))
 
@@ -51,7 +51,7 @@ def learned() -> SearchSpace:
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
-def test_in_words(
+def test_the_table(
     space: SearchSpace,
     columns: int,
     monkeypatch: pytest.MonkeyPatch,
@@ -65,21 +65,23 @@ def test_in_words(
     assert max(map(len, table)) <= columns
     assert "constraint flops <= 90%: can be met" in lines
     assert "constraint bits <= 1: no design can meet this" in lines
-    assert "constraint accuracy >= 0.5: known once measured" in lines
-    left_out = [line for line in lines if line.startswith("left out for stages.0.*: groups 3")]
-    assert len(left_out) == 1 and "(" in left_out[0]
+    assert "constraint accuracy >= 0.5: known after measuring" in lines
+    unsupported = [
+        line for line in lines if line.startswith("not supported for stages.0.*: groups 3")
+    ]
+    assert len(unsupported) == 1 and "(" in unsupported[0]
     (params,) = (line for line in lines if line.startswith("params: baseline "))
     least, most = space.cost_range()
-    standing = space.cost(space.baseline).params
-    assert f"({least.params / standing:.1%})" in params
-    assert f"({most.params / standing:.1%})" in params
+    baseline = space.cost(space.baseline).params
+    assert f"({least.params / baseline:.1%})" in params
+    assert f"({most.params / baseline:.1%})" in params
 
 
-def test_what_is_offered_is_said(space: SearchSpace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_options_of_slots(space: SearchSpace, capsys: pytest.CaptureFixture[str]) -> None:
     print_space(space, {}, "table")
     out = capsys.readouterr().out
     assert (
-        "stages.0.*, one setting for all:\n"
+        "stages.0.*, one setting shared by all:\n"
         "  kernel shape  cross, point\n"
         "  groups        1, 2\n"
         "stages.1.conv1:\n"
@@ -102,19 +104,19 @@ def test_costs_of_learned_shapes_are_marked(
         assert marks == {"baseline": False, "least": expected, "most": expected}
 
 
-def test_what_is_left_out_of_several_slots_is_said_once(
+def test_an_option_that_several_slots_do_not_support_is_listed_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     alone = build_space("mine", "mine.yaml", TEXT.replace("share: rule", "share: none"))
     print_space(alone, {}, "table")
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("left out")]
-    assert lines == [
-        "left out for stages.0.*: groups 3 (stages.0.conv1: groups = 3 does not divide the 4 input "
-        "channels (allowed: 1, 2, 4))"
+    lines = [
+        line for line in capsys.readouterr().out.splitlines() if line.startswith("not supported")
     ]
+    assert len(lines) == 1
+    assert lines[0].startswith("not supported for stages.0.*: groups 3 (stages.0.conv1: ")
 
 
-def test_as_data(space: SearchSpace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_as_json(space: SearchSpace, capsys: pytest.CaptureFixture[str]) -> None:
     print_space(space, {"bits": "no design can meet this"}, "json")
     document = json.loads(capsys.readouterr().out)
     assert document["schema_version"] == 2
@@ -125,12 +127,12 @@ def test_as_data(space: SearchSpace, capsys: pytest.CaptureFixture[str]) -> None
     assert document["cost"]["baseline"]["params"] == space.cost(space.baseline).params
     assert document["unmet"] == {"bits": "no design can meet this"}
     assert any("groups 3" in label for label in document["left_out"]["stages.0.*"])
-    assert document["offers"] == [offer.to_json() for offer in offers(space)]
+    assert document["offers"] == [group.to_json() for group in option_groups(space)]
     print_space(space, {}, "csv")
     assert capsys.readouterr().out.startswith("slot,channels,kernel,")
 
 
-def test_what_is_left_alone_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_excluded_convolutions_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     model = "tests.space.networks:Hooked"
     rules = TEXT[TEXT.index("slots:") : TEXT.index("objectives:")]
     text = TEXT.replace(rules, "slots: [{match: mix, binary_basis: [0, 2]}]\n")
@@ -138,18 +140,18 @@ def test_what_is_left_alone_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     hooked = build_space("mine", "mine.yaml", text[: text.index("constraints:")])
     print_space(hooked, {}, "table")
     out = capsys.readouterr().out
-    assert "left alone: conv has hooks, which a redesign would lose\n" in out
+    assert "excluded: conv has hooks, which a redesign would lose\n" in out
     print_space(hooked, {}, "json")
     assert json.loads(capsys.readouterr().out)["excluded"] == dict(hooked.analysis.excluded)
 
 
-def test_weights_that_are_not_there_yet_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_weights_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     text = TEXT.replace("data: digits", "data: digits\nweights: none.pt")
     print_space(build_space("mine", "mine.yaml", text), {}, "table")
-    assert "not there yet: the weights none.pt; a search needs them\n" in capsys.readouterr().out
+    assert "missing: weights none.pt, which a search requires\n" in capsys.readouterr().out
 
 
-def test_what_the_data_hold_is_said(space: SearchSpace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_contents_of_the_data(space: SearchSpace, capsys: pytest.CaptureFixture[str]) -> None:
     names = ["ant", "bee\x1b", "cat", "dog", "eel", "fox"]
     contents = Contents(
         classes=names,

@@ -1,4 +1,4 @@
-"""A study as a folder: every number, the front among them, a page for people."""
+"""The archive of a study: all measurements, the front and a page."""
 
 import csv
 import json
@@ -8,6 +8,7 @@ import pytest
 
 from dsx.analysis.front import Front
 from dsx.errors import DsxError
+from dsx.report.front.summary import summarised
 from dsx.report.studies.archive import NAMES, write_archive
 from dsx.report.studies.reader import read_results
 from dsx.search.loop import search
@@ -38,7 +39,7 @@ def rows(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(opened))
 
 
-def test_every_file_is_there_and_nothing_else(storage: str, tmp_path: Path) -> None:
+def test_the_files_of_an_archive(storage: str, tmp_path: Path) -> None:
     files = save(storage, STUDY, tmp_path / "a" / "b")
     assert sorted(files) == sorted((tmp_path / "a" / "b").iterdir())
     assert {file.name for file in files} == {
@@ -46,15 +47,15 @@ def test_every_file_is_there_and_nothing_else(storage: str, tmp_path: Path) -> N
     }
 
 
-def test_measurements_hold_every_number_of_every_design(
+def test_measurements_of_all_designs_are_complete(
     storage: str, found: Front, tmp_path: Path
 ) -> None:
     save(storage, STUDY, tmp_path)
-    told = {
+    written = {
         (row["design"], row["metric"]): (float(row["value"]), int(row["trial"]))
         for row in rows(tmp_path / "measurements.csv")
     }
-    assert told == {
+    assert written == {
         (entry.id, name): (value.value, entry.trial)
         for entry in found.entries
         for name, value in entry.metrics.items()
@@ -67,19 +68,21 @@ def test_rejected_designs_are_left_out_of_the_measurements(storage: str, tmp_pat
     assert designs == {entry.id for entry in front(STUDY, storage=storage).entries}
 
 
-def test_the_front_file_holds_the_front(storage: str, found: Front, tmp_path: Path) -> None:
+def test_the_front_file_contains_the_front(storage: str, found: Front, tmp_path: Path) -> None:
     save(storage, STUDY, tmp_path)
     assert {row["id"] for row in rows(tmp_path / "front.csv")} == found.front_ids
     document = json.loads((tmp_path / "study.json").read_text())
     assert {row["id"] for row in document["designs"] if row["on_front"]} == found.front_ids
 
 
-def test_the_page_names_machine_front_and_picks(storage: str, found: Front, tmp_path: Path) -> None:
+def test_the_page_names_the_machine_and_the_designs_of_the_summary(
+    storage: str, found: Front, tmp_path: Path
+) -> None:
     save(storage, STUDY, tmp_path)
     page = (tmp_path / "README.md").read_text()
     assert page.startswith(f"# Study {STUDY}\n")
     assert found.conditions["device"] in page
-    assert all(f"#{entry.trial}" in page for entry in found.on_front)
+    assert all(f"#{entry.trial}" in page for entry in summarised(found))
     assert "knee" in page
     assert max(len(line) for line in page.split("```")[1].splitlines()) <= 100
 
@@ -88,7 +91,9 @@ def content(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
-def test_saving_again_replaces_and_leaves_other_files(storage: str, tmp_path: Path) -> None:
+def test_saving_again_replaces_the_archive_and_keeps_other_files(
+    storage: str, tmp_path: Path
+) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     save(storage, STUDY, tmp_path)
     once = content(tmp_path)
@@ -98,7 +103,7 @@ def test_saving_again_replaces_and_leaves_other_files(storage: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", [*NAMES, "study.json"])
-def test_a_file_of_the_user_is_named_and_stays(storage: str, name: str, tmp_path: Path) -> None:
+def test_a_file_of_the_user_is_named_and_kept(storage: str, name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("mine")
     with pytest.raises(
         DsxError, match=rf"^archive folder: '.*/{name}' exists, and dsx did not write it"
@@ -107,7 +112,7 @@ def test_a_file_of_the_user_is_named_and_stays(storage: str, name: str, tmp_path
     assert content(tmp_path) == {name: b"mine"}
 
 
-def test_a_study_replaces_what_another_study_wrote(storage: str, tmp_path: Path) -> None:
+def test_a_study_replaces_the_archive_of_another_study(storage: str, tmp_path: Path) -> None:
     search(STATIC, study="another", trials=2, storage=storage)
     save(storage, "another", tmp_path)
     save(storage, STUDY, tmp_path)

@@ -1,4 +1,4 @@
-"""The failed trials of studies, printed."""
+"""The failed trials of studies, as text, JSON and CSV."""
 
 import csv
 import io
@@ -45,14 +45,14 @@ def test_each_kind_is_printed_with_the_traceback_of_its_first_trial(
     ]
 
 
-def test_of_many_trials_the_first_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_the_first_of_many_trials_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     print_failed([study(MOST_TRIALS + 3, traceback="")], "table", {})
     out = capsys.readouterr().out
     assert "#9, #10 and 3 more; the first of them:\n" in out
     assert out.endswith("\n  no traceback is stored\n")
 
 
-def test_programs_get_every_trial(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_contains_every_trial(capsys: pytest.CaptureFixture[str]) -> None:
     print_failed([study(12)], "json", {"storage": "x"})
     document = json.loads(capsys.readouterr().out)
     assert (document["schema_version"], document["storage"]) == (2, "x")
@@ -67,7 +67,7 @@ def test_programs_get_every_trial(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("name", "out"), [("table", "no failed trials\n"), ("csv", "")])
-def test_where_nothing_failed_it_says_so(
+def test_a_study_without_failed_trials(
     name: str, out: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     print_failed([FailedStudy(name="s", trials=(), reasons=())], name, {})

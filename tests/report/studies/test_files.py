@@ -1,4 +1,4 @@
-"""The files of an archive: only they are replaced, together; the next run heals a torn set."""
+"""The files of an archive are replaced together; the next run completes an interrupted one."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_the_record_lists_the_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [*NAMES, RECORD])
-def test_a_changed_file_stays_and_so_do_the_others(name: str, tmp_path: Path) -> None:
+def test_a_changed_file_prevents_the_replacement_of_all_files(name: str, tmp_path: Path) -> None:
     write(tmp_path, contents("first"), {"study": "s"})
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes().replace(b"s", b"S"))
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}

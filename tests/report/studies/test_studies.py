@@ -1,4 +1,4 @@
-"""The studies of a database, printed."""
+"""The list of the studies of a database."""
 
 import csv
 import io
@@ -42,7 +42,7 @@ def test_a_baseline_that_failed_is_named(capsys: pytest.CaptureFixture[str]) -> 
         assert [row["baseline_failure"] or None for row in rows] == [None, "KeyError: 'base'"]
 
 
-def test_there_is_no_column_of_failures_where_nothing_failed(
+def test_no_column_of_failures_if_nothing_failed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     print_studies([line("a", Outcomes())], "table", {})
@@ -50,7 +50,7 @@ def test_there_is_no_column_of_failures_where_nothing_failed(
     assert header.split() == ["study", "space", "designs", "draws", "begun", "running"]
 
 
-def test_programs_get_the_reasons(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_contains_the_reasons(capsys: pytest.CaptureFixture[str]) -> None:
     print_studies([line("a", Outcomes()), line("b", FAILED)], "json", {"storage": "x"})
     document = json.loads(capsys.readouterr().out)
     assert document["storage"] == "x"
@@ -62,7 +62,7 @@ def test_programs_get_the_reasons(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("name", "out"), [("table", "no studies\n"), ("csv", "")])
-def test_where_there_is_no_study_it_says_so(
+def test_a_database_without_studies(
     name: str, out: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     print_studies([], name, {})

@@ -1,9 +1,9 @@
-"""Consoles and marks."""
+"""Consoles and glyphs."""
 
 import pytest
 
 from dsx.report.front.roles import LOOKS
-from dsx.report.text.console import console, spelled
+from dsx.report.text.console import console, transliterate
 
 
 def test_a_pipe_gets_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,9 +26,9 @@ def test_no_color_is_respected(
     assert capsys.readouterr().out == "x\n"
 
 
-def test_all_marks_can_be_spelled_in_ascii() -> None:
+def test_all_glyphs_have_an_ascii_replacement() -> None:
     glyphs = "".join(look.glyph for look in LOOKS.values())
     marks = glyphs + "".join(look.hollow_glyph for look in LOOKS.values()) + "±│─┤┴└"
-    assert spelled(marks, False) == marks
-    assert spelled(marks, True).isascii()
-    assert len(set(spelled(glyphs, True))) == len(LOOKS)
+    assert transliterate(marks, False) == marks
+    assert transliterate(marks, True).isascii()
+    assert len(set(transliterate(glyphs, True))) == len(LOOKS)

@@ -1,4 +1,4 @@
-"""Text from data in each medium: it stands for itself, and does nothing."""
+"""Text from data in each output format: it is shown literally and not interpreted."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dsx.analysis.front import Front
 from dsx.analysis.reasons import Outcomes, Reason
-from dsx.report.text.escape import cell, code, fenced, html, json_text, markdown, readable
+from dsx.report.text.escape import cell, code, fenced, html, json_text, markdown, printable_front
 
 TEXTS = st.text(st.characters() | st.sampled_from("\x1b\x9b\n\r\t\u202e\u2028<>&\"'`=+-@$|*_[]\\"))
 
@@ -60,26 +60,26 @@ def test_a_cell_is_no_formula_and_a_number_stays_one(value: object, shown: objec
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=3))
-def test_a_row_stays_a_row(texts: list[str]) -> None:
+def test_rows_survive_csv(texts: list[str]) -> None:
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerow([cell(text) for text in texts])
     assert out.getvalue().count("\n") == 1
 
 
 @given(st.dictionaries(TEXTS, TEXTS, max_size=3), st.booleans())
-def test_json_stays_the_same_document(document: dict[str, str], ascii_only: bool) -> None:
+def test_json_is_an_equivalent_document(document: dict[str, str], ascii_only: bool) -> None:
     text = json_text(json.dumps(document, indent=2, ensure_ascii=ascii_only))
     assert json.loads(text) == document
     assert all(line.isprintable() for line in text.split("\n"))
 
 
-def test_a_front_of_printable_names_is_left_as_it_is(two: Front) -> None:
-    assert readable(two) is two
+def test_a_front_with_printable_names_is_returned_unchanged(two: Front) -> None:
+    assert printable_front(two) is two
 
 
 def test_reasons_are_made_printable(two: Front) -> None:
     evil = (Reason(text="\x1b[2J", trials=(1,)),)
     outcomes = Outcomes(failures=evil, violations=evil, baseline_failure="\x07")
-    found = readable(replace(two, outcomes=outcomes)).outcomes
+    found = printable_front(replace(two, outcomes=outcomes)).outcomes
     assert found.failures == found.violations == (Reason(text="\\x1b[2J", trials=(1,)),)
     assert found.baseline_failure == "\\x07"

@@ -1,4 +1,4 @@
-"""Plain rows as a table, as JSON, as CSV."""
+"""Plain rows as a table, JSON or CSV."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ ROWS = [
 ]  # fmt: skip
 
 
-def test_json_carries_what_it_is_about(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_contains_the_further_keys(capsys: pytest.CaptureFixture[str]) -> None:
     print_rows(ROWS, "json", {"storage": "sqlite:///x"}, "studies")
     document = json.loads(capsys.readouterr().out)
     assert document == {"schema_version": 2, "storage": "sqlite:///x", "studies": ROWS}
@@ -32,7 +32,9 @@ def test_csv_has_a_line_per_row(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("name", "out"), [("table", "no studies\n"), ("csv", "")])
-def test_no_rows_are_said(name: str, out: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_message_replaces_an_empty_table(
+    name: str, out: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     print_rows([], name, {}, "studies")
     assert capsys.readouterr() == (out, "")
 
@@ -48,7 +50,7 @@ def test_a_table_fits_and_loses_nothing(width: int) -> None:
         assert word in together
 
 
-def test_numbers_stand_to_the_right() -> None:
+def test_numbers_are_right_aligned() -> None:
     out = io.StringIO()
     Console(file=out, width=120, markup=False).print(listing(ROWS))
     header, first, second = out.getvalue().splitlines()

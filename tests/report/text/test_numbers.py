@@ -1,4 +1,4 @@
-"""Numbers as people write them."""
+"""Human-readable numbers with units, intervals and flags."""
 
 import math
 from dataclasses import replace
@@ -9,14 +9,16 @@ from hypothesis import strategies as st
 
 from dsx.analysis.estimate import Estimate
 from dsx.report.text.numbers import (
-    counted,
+    annotated,
+    change,
+    counted_unit,
     heading,
     human,
     human_interval,
     relative,
     tick,
     title,
-    told,
+    without_unit,
 )
 
 
@@ -115,17 +117,22 @@ def test_names(name: str, unit: str, short: str, long: str) -> None:
     assert (title(name, unit), heading(name, unit)) == (short, long)
 
 
-def test_all_that_is_known_of_a_number() -> None:
+def test_seeds_and_flags_follow_the_interval() -> None:
     number = Estimate(value=0.975, low=0.963, high=0.987)
-    assert told(number, "fraction") == "97.5 ±1.2 %"
-    assert told(replace(number, seeds=3), "fraction") == "97.5 ±1.2 % of 3 seeds"
-    assert told(replace(number, converged=False), "fraction") == "97.5 ±1.2 %~"
-    assert told(replace(number, noisy=True, converged=False), "ms") == "0.975 ±0.012 ms~!"
+    assert annotated(number, "fraction") == "97.5 ±1.2 %"
+    assert annotated(replace(number, seeds=3), "fraction") == "97.5 ±1.2 % of 3 seeds"
+    assert annotated(replace(number, converged=False), "fraction") == "97.5 ±1.2 %~"
+    assert annotated(replace(number, noisy=True, converged=False), "ms") == "0.975 ±0.012 ms~!"
 
 
-def test_only_what_numbers_do_not_say_is_counted() -> None:
-    assert counted("flops", "multiply-adds") == "multiply-adds"
-    assert counted("bits", "bit") == counted("params", "") == counted("latency_ms", "ms") == ""
+def test_the_unit_of_a_count_is_not_shown_after_its_numbers() -> None:
+    assert counted_unit("flops", "multiply-adds") == "multiply-adds"
+    assert (
+        counted_unit("bits", "bit")
+        == counted_unit("params", "")
+        == counted_unit("latency_ms", "ms")
+        == ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,3 +146,33 @@ def test_only_what_numbers_do_not_say_is_counted() -> None:
 )
 def test_tick(value: float, unit: str, written: str) -> None:
     assert tick(value, unit) == written
+
+
+def between(low: float, value: float, high: float) -> Estimate:
+    return Estimate(value=value, low=low, high=high)
+
+
+@pytest.mark.parametrize(
+    ("value", "baseline", "unit", "text"),
+    [
+        (between(1.5, 1.5, 1.5), between(2, 2, 2), "ms", "25 % lower"),
+        (between(2.5, 2.5, 2.5), between(2, 2, 2), "ms", "25 % higher"),
+        (between(1.99, 1.99, 1.99), between(2, 2, 2), "ms", "0.5 % lower"),
+        (between(1.4, 1.5, 1.6), between(1.6, 2, 2.4), "ms", "25 % lower (intervals overlap)"),
+        (between(3, 3, 3), between(200, 200, 200), "bit", "1.5 % of the baseline's"),
+        (between(2, 2, 2), between(2, 2, 2), "ms", "unchanged"),
+        (between(1, 1, 1), between(0, 0, 0), "ms", ""),
+        (between(1, math.inf, math.inf), between(1, 1, 1), "ms", ""),
+        (between(0.9, 0.9, 0.9), between(0.917, 0.917, 0.917), "fraction", "-1.7 points"),
+        (between(0.9, 0.9, 0.9), between(0.8997, 0.8997, 0.8997), "fraction", "+0.03 points"),
+    ],
+)
+def test_change(value: Estimate, baseline: Estimate, unit: str, text: str) -> None:
+    assert change(value, baseline, unit) == text
+
+
+@pytest.mark.parametrize(
+    ("unit", "text"), [("ms", "0.412 ±0.012"), ("fraction", "41.2 ±1.2"), ("", "0.412 ±0.012")]
+)
+def test_without_unit(unit: str, text: str) -> None:
+    assert without_unit(between(0.4, 0.412, 0.424), unit) == text

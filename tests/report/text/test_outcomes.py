@@ -1,4 +1,4 @@
-"""One short line about what failed, and one about what violates a constraint."""
+"""One short line about failed candidates, and one about violated constraints."""
 
 from dataclasses import replace
 
@@ -45,7 +45,7 @@ def test_failures_are_counted_by_kind_with_the_first_trial_of_each() -> None:
         ),
     ],
 )
-def test_how_many_failed_is_said_first(outcomes: Outcomes, begin: str) -> None:
+def test_the_number_of_failures_comes_first(outcomes: Outcomes, begin: str) -> None:
     assert failure_note(outcomes).startswith(begin)
 
 
@@ -71,7 +71,7 @@ def test_violations_are_shown_if_most_candidates_violate_a_constraint() -> None:
     ]
 
 
-def test_what_is_as_it_should_be_is_not_mentioned() -> None:
+def test_studies_without_problems_have_no_notes() -> None:
     assert (
         outcome_notes(Outcomes())
         == []
@@ -91,7 +91,7 @@ def test_what_is_as_it_should_be_is_not_mentioned() -> None:
 @pytest.mark.parametrize(("damaged", "begin"), [(1, "1 trial is"), (2, "2 trials are")])
 def test_damaged_trials_are_counted(damaged: int, begin: str) -> None:
     assert outcome_notes(Outcomes(damaged=damaged)) == [
-        f"{begin} left out, because the rows of dsx_trials are damaged"
+        f"{begin} ignored because of damaged rows in dsx_trials"
     ]
 
 
@@ -101,7 +101,7 @@ def test_a_reason_is_one_short_printable_line_without_a_password() -> None:
     assert shortened("x" * 500) == f"{'x' * LONGEST_REASON}..."
 
 
-def test_programs_get_every_count_and_every_reason_in_full() -> None:
+def test_json_contains_all_counts_and_complete_reasons() -> None:
     long = Reason(text="y" * 500, trials=(3,))
     found = outcomes_json(replace(FAILED, failures=(TYPE, long), violating=0))
     assert found["trials"] == {
@@ -118,7 +118,7 @@ def test_programs_get_every_count_and_every_reason_in_full() -> None:
     assert (found["baseline_failure"], found["damaged_trials"]) == (None, 0)
 
 
-def test_programs_get_why_the_baseline_failed_and_how_many_trials_are_damaged() -> None:
+def test_json_contains_the_failure_of_the_baseline_and_the_damaged_trials() -> None:
     failure = "no connection to postgresql://u:s3cret@h/d"
     found = outcomes_json(Outcomes(baseline_failure=failure, damaged=2))
     assert found["baseline_failure"] == "no connection to postgresql://u:***@h/d"

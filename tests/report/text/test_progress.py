@@ -1,4 +1,4 @@
-"""Where a search stands: lines without a terminal, a summary in the end."""
+"""Progress of a search: lines without a terminal, and a summary at the end."""
 
 import dataclasses
 import math
@@ -12,9 +12,9 @@ from dsx.analysis import TrialState
 from dsx.report.text.progress import (
     LINES,
     SearchProgress,
-    described,
+    describe,
     duration,
-    marked_note,
+    flagged_note,
     summary,
     working,
 )
@@ -24,7 +24,7 @@ DATED = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", re.MULTILINE)
 
 
 def undated(text: str) -> str:
-    """Take the date from each line; a line that stands for an activity has one."""
+    """Remove the dates of the lines."""
     return DATED.sub("", text)
 
 
@@ -32,9 +32,10 @@ def ended(end: End) -> Event:
     return Event(kind=Kind.ENDED, end=end)
 
 
-def at(
-    complete: int, trials: int, event: Event = Event(kind=Kind.TRAINING), **counts: int
-) -> Progress:
+TRAINING = Event(kind=Kind.TRAINING)
+
+
+def at(complete: int, trials: int, event: Event = TRAINING, **counts: int) -> Progress:
     return Progress(
         study="s",
         complete=complete,
@@ -66,7 +67,7 @@ def test_without_a_terminal_a_few_lines_are_enough(
     assert "\x1b" not in err
 
 
-def test_a_study_that_has_more_than_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_study_with_more_designs_than_requested(capsys: pytest.CaptureFixture[str]) -> None:
     with SearchProgress() as progress:
         progress.report(at(9, 3, ended(End.FINISHED)))
     assert undated(capsys.readouterr().err) == (
@@ -81,13 +82,13 @@ def test_after_an_error_there_is_no_summary(capsys: pytest.CaptureFixture[str]) 
     assert undated(capsys.readouterr().err) == "1/3 designs, 1 on the front\n"
 
 
-def test_nothing_begun_is_nothing_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_search_that_did_not_start_has_no_summary(capsys: pytest.CaptureFixture[str]) -> None:
     with SearchProgress():
         pass
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_summary_counts_what_became_of_the_draws() -> None:
+def test_a_summary_counts_the_trials_by_state() -> None:
     counts = {"failed": 1, "repeated": 2, "interrupted": 3, "rejected": 0, "running": 1}
     assert summary(at(4, 8, ended(End.TIMEOUT), **counts)) == (
         "time budget exhausted: 4 completed, 1 failed, 2 repeated, 3 interrupted"
@@ -95,17 +96,18 @@ def test_a_summary_counts_what_became_of_the_draws() -> None:
 
 
 @pytest.mark.parametrize(
-    ("marked", "many"), [(1, "1 latency that matters is"), (7, "7 latencies that matter are")]
+    ("flagged", "start"),
+    [(1, "1 Pareto-relevant latency is"), (7, "7 Pareto-relevant latencies are")],
 )
-def test_what_is_to_be_measured_again_is_counted(marked: int, many: str) -> None:
+def test_flagged_latencies_are_counted(flagged: int, start: str) -> None:
     with SearchProgress() as progress:
-        assert progress.marked == 0
-        progress.report(dataclasses.replace(at(4, 4, ended(End.FINISHED)), flagged=marked))
-    assert progress.marked == marked
-    assert marked_note(marked) == f"{many} marked (a busy machine, or a wide interval)"
+        assert progress.flagged == 0
+        progress.report(dataclasses.replace(at(4, 4, ended(End.FINISHED)), flagged=flagged))
+    assert progress.flagged == flagged
+    assert flagged_note(flagged).startswith(f"{start} flagged")
 
 
-def test_a_summary_of_nothing_is_no_list() -> None:
+def test_a_summary_without_trials() -> None:
     assert summary(at(0, 8, ended(End.TIMEOUT))) == "time budget exhausted: no trials"
 
 
@@ -135,7 +137,7 @@ def test_long_work_is_announced_in_a_pipe_less_and_less_often(
 
 
 @pytest.mark.timing
-def test_work_of_many_short_steps_is_announced_too_and_less_and_less_often(
+def test_work_of_many_short_steps_is_announced_less_and_less_often(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     first, start = 0.1, time.monotonic()
@@ -189,25 +191,25 @@ def test_on_a_terminal_there_is_a_bar(
     ],
 )
 def test_an_activity_is_described(step: Activity, line: str) -> None:
-    assert described(step) == line
+    assert describe(step) == line
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0, "0 s"), (89, "89 s"), (90, "2 min"), (740, "12 min"), (5399, "90 min"), (12600, "3.5 h")],
 )
-def test_durations_have_the_unit_that_suits_them(seconds: float, text: str) -> None:
+def test_durations_have_a_suitable_unit(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_a_description_cannot_command_a_terminal_or_show_a_password() -> None:
+def test_a_description_contains_no_control_codes_and_no_password() -> None:
     step = Activity(
         event=Event(kind=Kind.WAITING_FOR_SERVER, detail="\x1b[31m postgresql://u:s3cret@h/d")
     )
-    assert described(step) == r"waiting for \x1b[31m postgresql://u:***@h/d"
+    assert describe(step) == r"waiting for \x1b[31m postgresql://u:***@h/d"
 
 
-def test_failures_are_counted_on_the_way_also_while_nothing_else_happens(
+def test_failures_are_reported_even_if_no_design_is_completed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with SearchProgress() as progress:

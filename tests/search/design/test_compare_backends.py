@@ -1,4 +1,4 @@
-"""The latency of one design in several backends, each number under the protocol of its own."""
+"""The latency of one design in several backends, each under its own protocol."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from dsx.lookup import find, names
 from dsx.measure import Metric
 from dsx.measure.backends import Backend
 from dsx.measure.metrics.latency_ms import NAME as LATENCY
-from dsx.search.design.compare_backends import InBackend, compare_backends
+from dsx.search.design.compare_backends import BackendLatency, compare_backends
 from dsx.search.design.measure_design import MetricResult, Single
 from dsx.search.plan import plan_metrics
 from dsx.space import SearchSpace
@@ -32,7 +32,7 @@ def quick(file: Path, measure: str = "budget_seconds: 0.1") -> SearchSpace:
 
 
 def known(single: Single, *backends: str) -> None:
-    """Write latencies down as if they had been measured."""
+    """Store latencies as if they had been measured."""
     for backend in backends:
         space = remeasured(single.space, backend=backend)
         metrics = {LATENCY: find(Metric, LATENCY)}
@@ -40,14 +40,14 @@ def known(single: Single, *backends: str) -> None:
         single.add(plan, single.candidate(space, single.design), LATENCY, exact(1.0))
 
 
-def stored(lines: list[InBackend]) -> dict[str, bool]:
+def stored(lines: list[BackendLatency]) -> dict[str, bool]:
     return {
         line.backend: isinstance(line.latency, MetricResult) and line.latency.stored
         for line in lines
     }
 
 
-def test_numbers_are_found_and_a_search_in_that_backend_finds_them(storage: str) -> None:
+def test_stored_latencies_are_found_also_by_a_search_in_that_backend(storage: str) -> None:
     space = quick(TIMED)
     first = compare_backends(
         Single(space, space.baseline, open_measurements(storage)), ["onnxruntime"]
@@ -64,11 +64,11 @@ def test_numbers_are_found_and_a_search_in_that_backend_finds_them(storage: str)
     follow = Following()
     there = quick(TIMED, "budget_seconds: 0.1, backend: onnxruntime")
     search(there, trials=1, storage=storage, report=follow)
-    # At the end it may time again what was disturbed.
+    # At the end the search may repeat flagged timings.
     assert Kind.TIMING not in {told.event.kind for told in follow.told}
 
 
-def test_all_passes_over_what_cannot_be_used(storage: str) -> None:
+def test_all_skips_unsupported_backends(storage: str) -> None:
     space = quick(TIMED, "channels_last: true")
     single = Single(space, space.baseline, open_measurements(storage))
     known(single, "eager", "compile")
@@ -88,7 +88,7 @@ def test_all_passes_over_what_cannot_be_used(storage: str) -> None:
         ("openvino", "channels_last: true", "backend: no effect: the backend openvino"),
     ],
 )
-def test_a_backend_that_cannot_be_used_is_one_line(
+def test_an_unsupported_backend_is_rejected_in_one_line(
     storage: str, backend: str, measure: str, problem: str
 ) -> None:
     space = quick(TIMED, measure)

@@ -1,4 +1,4 @@
-"""One design beside the baseline: it finds what a search left, and leaves what a search finds."""
+"""Measurement of one design and the baseline, which shares stored measurements with searches."""
 
 import math
 import statistics
@@ -54,7 +54,7 @@ def sources(found: Measured) -> set[bool]:
     return {number.stored for number in [*found.design.values(), *found.baseline.values()]}
 
 
-def test_without_a_word_all_is_measured_that_needs_no_training(storage: str) -> None:
+def test_all_metrics_without_training_are_measured_by_default(storage: str) -> None:
     space = quick(TIMED)
     design = crossed(space)
     single = Single(space, design, open_measurements(storage))
@@ -73,7 +73,7 @@ def test_without_a_word_all_is_measured_that_needs_no_training(storage: str) -> 
     assert forms.keys() == design.changed.keys()
 
 
-def test_what_is_known_is_not_measured_again_but_if_asked_to(storage: str) -> None:
+def test_stored_metrics_are_measured_again_only_if_requested(storage: str) -> None:
     space = quick(TIMED)
     design = crossed(space)
     first = Single(space, design, open_measurements(storage)).measure([])
@@ -101,7 +101,7 @@ def test_what_is_known_is_not_measured_again_but_if_asked_to(storage: str) -> No
     assert newest.measured_at > again.design["latency_ms"].measured_at
 
 
-def test_the_baseline_stands_alone(storage: str) -> None:
+def test_the_baseline_is_measured_alone(storage: str) -> None:
     space = quick(TIMED)
     found = Single(space, space.baseline, open_measurements(storage)).measure(["params"])
     assert found.design.keys() == {"params"}
@@ -116,7 +116,7 @@ def test_a_search_finds_what_was_measured_here(storage: str) -> None:
     follow = Following()
     found = search(space, trials=3, storage=storage, report=follow)
     assert design.id in {entry.id for entry in found.entries}
-    # Of three designs one was not known; at the end it may time those again that were disturbed.
+    # One of three designs was not stored; at the end the search may repeat flagged timings.
     done = Counter(told.event.kind for told in follow.told)
     assert (done[Kind.COUNTING], done[Kind.TIMING], done[Kind.TRAINING]) == (3, 1, 1)
 
@@ -135,7 +135,7 @@ def test_what_a_search_measured_is_found_here(storage: str) -> None:
     assert measured(storage) == before
 
 
-def test_another_way_to_measure_is_another_number(storage: str) -> None:
+def test_other_measurement_settings_are_another_protocol(storage: str) -> None:
     space = quick(TIMED)
     Single(space, space.baseline, open_measurements(storage)).measure([])
     other = Single(remeasured(space, batch=2), space.baseline, open_measurements(storage)).measure(
@@ -145,14 +145,14 @@ def test_another_way_to_measure_is_another_number(storage: str) -> None:
     assert stored == {"bits", "flops", "params"}
 
 
-def test_a_training_is_made_only_if_asked_for(storage: str) -> None:
+def test_training_requires_permission(storage: str) -> None:
     space = quick(TINY)
     with pytest.raises(DsxError, match=r"^metric: accuracy of the baseline is known only after"):
         Single(space, space.baseline, open_measurements(storage)).measure(["accuracy"])
     assert measured(storage) == Counter()
     found = Single(space, space.baseline, open_measurements(storage), train=True).measure([])
     assert found.metrics.keys() >= CHEAP | {"accuracy"}
-    # Known now, so that no training is needed.
+    # It is stored now, so that no training is needed.
     again = Single(space, space.baseline, open_measurements(storage)).measure(["accuracy"])
     assert again.design["accuracy"].stored
 
@@ -161,7 +161,7 @@ def learned_design(space: SearchSpace) -> Design:
     return space.design({"stages.0.conv1": ConvSpec(kernel_shape="learned", block_in=4)})
 
 
-def test_learned_shapes_are_trained_before_anything_is_known(
+def test_learned_shapes_are_trained_before_any_measurement(
     storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     space = quick(LEARNED)
@@ -187,22 +187,22 @@ def test_learned_shapes_are_trained_before_anything_is_known(
     assert {number.stored for number in again.design.values()} == {True}
 
 
-def test_numbers_of_learned_shapes_are_of_one_training(storage: str) -> None:
+def test_metrics_of_learned_shapes_are_of_one_training(storage: str) -> None:
     space = quick(LEARNED)
     design = learned_design(space)
     Single(space, design, open_measurements(storage), train=True).measure(["params"])
     found = Single(space, design, open_measurements(storage), train=True).measure(
         ["params", "accuracy"]
     )
-    # The training that the accuracy needs tells the shapes anew, and the counts with them.
+    # The accuracy requires training, which determines the shapes and the counts again.
     assert {number.stored for number in found.design.values()} == {False}
-    # Whatever was asked for, the counts of that training are kept beside it.
+    # The counts of that training are stored with it, regardless of the requested metrics.
     assert {metric for one, metric in taken(storage) if one == design.id} == {
         "accuracy", "bits", "flops", "params",
     }  # fmt: skip
 
 
-def test_learned_shapes_that_are_known_need_no_training(storage: str) -> None:
+def test_known_learned_shapes_need_no_training(storage: str) -> None:
     space = quick(LEARNED)
     design = learned_design(space)
     trained = Candidate(space, design).trained()
@@ -224,14 +224,16 @@ def test_learned_shapes_that_are_known_need_no_training(storage: str) -> None:
         ("tests.search.metrics:missing", "metric: no attribute of tests.search.metrics called"),
     ],
 )
-def test_a_metric_that_cannot_be_had_is_one_line(storage: str, metric: str, problem: str) -> None:
+def test_an_unsupported_metric_is_rejected_in_one_line(
+    storage: str, metric: str, problem: str
+) -> None:
     space = quick(TIMED)
     with pytest.raises(DsxError) as caught:
         Single(space, space.baseline, open_measurements(storage)).measure([metric])
     assert str(caught.value).startswith(problem)
 
 
-def test_what_is_no_number_is_not_kept(storage: str) -> None:
+def test_a_value_that_is_not_a_number_is_not_stored(storage: str) -> None:
     space = quick(TIMED)
     single = Single(space, space.baseline, open_measurements(storage))
     with pytest.raises(WorkFailed, match=r"^tests\.search\.metrics:value_nan is nan$"):
@@ -239,7 +241,7 @@ def test_what_is_no_number_is_not_kept(storage: str) -> None:
     assert measured(storage) == Counter()
 
 
-def test_a_network_that_fails_says_so_in_one_line(storage: str, tmp_path: Path) -> None:
+def test_a_failing_network_is_reported_in_one_line(storage: str, tmp_path: Path) -> None:
     fragile = "model: tests.search.models:Fragile\nmodel_args: {error: KeyError, always: false}"
     file = varied(TINY, tmp_path, "model: small_cnn\nmodel_args: {width: 4}", fragile)
     space = load_space(file)
@@ -248,11 +250,11 @@ def test_a_network_that_fails_says_so_in_one_line(storage: str, tmp_path: Path) 
             ["params", "accuracy"]
         )
     assert "\n" not in str(caught.value)
-    # What came before is kept.
+    # Earlier measurements are kept.
     assert {metric for one, metric in taken(storage) if one == crossed(space).id} == {"params"}
 
 
-def test_interrupted_it_keeps_what_was_measured(storage: str) -> None:
+def test_an_interrupted_measurement_keeps_completed_metrics(storage: str) -> None:
     space = quick(TIMED)
 
     def stop(event: Event) -> None:
@@ -265,7 +267,7 @@ def test_interrupted_it_keeps_what_was_measured(storage: str) -> None:
     assert kept == CHEAP - {"peak_memory_mb"}
 
 
-def test_what_cannot_be_counted_is_named_unless_it_was_asked_for(storage: str) -> None:
+def test_uncountable_metrics_are_reported_unless_requested(storage: str) -> None:
     model = "tests.measure.metrics.test_deployed_flops:Unfollowed"
     text = with_rules("{match: '*', groups: [2]}", model=model).replace("{width: 8}", "{}")
     of = build_space("own", "own.yaml", text.replace("{batch: 1}", "{budget_seconds: 0.05}"))

@@ -1,4 +1,4 @@
-"""One design of a study, with all that an export needs."""
+"""Selection of one design of a study with everything that an export needs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ from tests.search.spaces import ONE, TINY, varied
 
 
 def spans(numbers: Mapping[str, Measurement] | Mapping[str, Estimate]) -> dict[str, list[float]]:
-    """Reduce numbers to what they say, and how sure they are."""
+    """Reduce estimates to value, interval and flag."""
     return {name: [v.low, v.value, v.high] for name, v in numbers.items()}
 
 
@@ -38,7 +38,7 @@ def test_a_design_is_found_with_its_numbers_and_weights(finished: str) -> None:
     assert all(torch.isfinite(tensor).all() for tensor in choice.weights.values())
 
 
-def test_a_design_measured_elsewhere_is_found_by_its_trial(copied: str) -> None:
+def test_a_design_measured_on_another_device_is_found_by_its_trial(copied: str) -> None:
     before = front("tiny", storage=copied)
     there = before.entries[2]
     moved(copied, "tiny", [there.id])
@@ -46,12 +46,12 @@ def test_a_design_measured_elsewhere_is_found_by_its_trial(copied: str) -> None:
         choice = load_choice(Study.open(copied, "tiny"), pick)
         assert choice.design.id == there.id
         assert spans(choice.metrics) == spans(there.metrics)
-    # By words, only the study's own device is asked.
+    # A pick by name considers only the device of the study.
     knee = front("tiny", storage=copied).knee
     assert load_choice(Study.open(copied, "tiny"), "knee").design.id == knee.id != there.id
 
 
-def test_numbers_are_those_of_the_weights_not_means_over_seeds(copied: str) -> None:
+def test_metrics_are_those_of_the_weights_not_means_over_seeds(copied: str) -> None:
     before = front("tiny", storage=copied)
     measurements = MeasurementStore(open_database(copied, create=True), this_device())
     settings = find_study(measurements.engine, "tiny").metrics["accuracy"]["settings"]
@@ -66,7 +66,7 @@ def test_numbers_are_those_of_the_weights_not_means_over_seeds(copied: str) -> N
     assert choice.metrics["accuracy"].value == before.entries[0].metrics["accuracy"].value
 
 
-def test_all_readings_of_what_is_timed_count_as_in_the_front(
+def test_all_readings_of_timed_metrics_count_as_in_the_front(
     open_study: str, tmp_path: Path
 ) -> None:
     storage = copy_to(open_study, tmp_path)
@@ -82,7 +82,7 @@ def test_all_readings_of_what_is_timed_count_as_in_the_front(
     assert choice.metrics["latency_ms"].readings >= 3
 
 
-def test_the_newest_study_is_meant(finished: str) -> None:
+def test_the_newest_study_is_the_default(finished: str) -> None:
     assert load_choice(Study.open(finished, None), "baseline").study == "tiny"
 
 
@@ -94,7 +94,7 @@ def test_a_design_off_the_front_has_no_weights(storage: str) -> None:
     assert (choice.design.id, choice.weights) == (off.id, None)
 
 
-def test_the_space_is_the_one_the_study_was_begun_with(storage: str, tmp_path: Path) -> None:
+def test_the_space_is_that_of_the_creation_of_the_study(storage: str, tmp_path: Path) -> None:
     space = varied(TINY, tmp_path, "width: 4", "width: 5")
     search(space, trials=1, storage=storage)
     space.write_text("broken: [")
@@ -102,13 +102,13 @@ def test_the_space_is_the_one_the_study_was_begun_with(storage: str, tmp_path: P
     assert choice.space.file.model_args == {"width": 5}
 
 
-def test_new_forms_are_not_written_down(finished: str) -> None:
+def test_new_forms_are_not_stored(finished: str) -> None:
     choice = load_choice(Study.open(finished, "tiny"), "baseline")
     choice.form_cache["{}"] = Choice(form="dense", seconds={})
     assert rows(finished, FormRow) == []
 
 
-def test_what_is_not_there_is_refused(finished: str, storage: str) -> None:
+def test_missing_designs_and_databases_are_rejected(finished: str, storage: str) -> None:
     with pytest.raises(DsxError, match=r"no design called 'kne' in study 'tiny'.* 'knee'"):
         load_choice(Study.open(finished, None), "kne")
     with pytest.raises(StorageError, match=r"no database at .*dsx\.db; `dsx search` creates one"):

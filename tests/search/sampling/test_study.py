@@ -1,4 +1,4 @@
-"""Optuna's side: options drawn, constraints told, names that its own plots can show."""
+"""The Optuna study: sampled options, reported constraints and names of parameters."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def told(storage: str, study: str) -> optuna.Study:
     return optuna.load_study(study_name=study, storage=storage)
 
 
-def test_constraints_are_told_to_the_sampler(storage: str, space: SearchSpace) -> None:
+def test_constraints_are_reported_to_the_sampler(storage: str, space: SearchSpace) -> None:
     found = search(space, trials=6, storage=storage)
     limit = 0.8 * space.cost(space.baseline).flops
     designs = {row.number: row for row in trials(storage, "static")}
@@ -54,7 +54,7 @@ def test_constraints_are_told_to_the_sampler(storage: str, space: SearchSpace) -
     assert seen == {TrialState.COMPLETE, TrialState.REJECTED}
 
 
-def test_objectives_are_told_in_their_order_and_direction(storage: str) -> None:
+def test_objectives_are_reported_in_their_order_and_direction(storage: str) -> None:
     found = search(TINY, trials=2, storage=storage)
     study = told(storage, "tiny")
     assert study.metric_names == ["accuracy", "params"]
@@ -77,7 +77,7 @@ def test_parameters_are_named_after_slots_and_dials(storage: str, space: SearchS
     assert {name.rpartition("/")[2] for name in names} == set(dials)
 
 
-def test_only_what_matters_is_drawn(storage: str, space: SearchSpace) -> None:
+def test_only_relevant_parameters_are_sampled(storage: str, space: SearchSpace) -> None:
     search(space, trials=4, storage=storage)
     for trial in told(storage, "static").trials:
         for choices in space.slot_options:
@@ -93,37 +93,37 @@ def test_only_what_matters_is_drawn(storage: str, space: SearchSpace) -> None:
                 assert ("kernel_shape" in drawn) == (not separable)
 
 
-def test_the_same_draw_gives_the_same_options(storage: str, space: SearchSpace) -> None:
+def test_the_same_trial_number_gives_the_same_options(storage: str, space: SearchSpace) -> None:
     picks = []
     for name in ("one", "two"):
         store = StudySampler(
             open_database(storage, create=True), name, {"params": "minimize"}, seed=3
         )
-        picks.append(space.sample(store.ask(at_random=False).pick))
+        picks.append(space.sample(store.ask(at_random=False).suggest))
     assert picks[0] == picks[1]
 
 
-def test_after_a_resume_other_designs_are_drawn(storage: str, space: SearchSpace) -> None:
+def test_after_a_resume_other_designs_are_sampled(storage: str, space: SearchSpace) -> None:
     engine = open_database(storage, create=True)
     ids = []
     for _ in range(3):
-        # A new store each time, as in a new process.
+        # A new sampler each time, as in a new process.
         trial = StudySampler(engine, "s", {"params": "minimize"}, seed=3).ask(at_random=False)
-        ids.append(space.sample(trial.pick).id)
+        ids.append(space.sample(trial.suggest).id)
         trial.complete({"params": 1.0}, {})
     assert len(set(ids)) == 3
 
 
-def test_what_is_left_unfinished_comes_again(store: StudySampler, space: SearchSpace) -> None:
+def test_unfinished_trials_are_found_again(store: StudySampler, space: SearchSpace) -> None:
     trial = store.ask(at_random=False)
-    design = space.sample(trial.pick)
+    design = space.sample(trial.suggest)
     (left,) = store.unfinished()
     assert (left.number, left.params) == (trial.number, trial.params)
-    assert space.sample(left.pick) == design
+    assert space.sample(left.suggest) == design
     left.fail()
     assert store.unfinished() == []
     store.enqueue(left.params)
-    assert space.sample(store.ask(at_random=False).pick) == design
+    assert space.sample(store.ask(at_random=False).suggest) == design
 
 
 def test_a_stored_trial_of_optuna_has_the_id_by_which_it_is_continued() -> None:
@@ -138,16 +138,16 @@ def test_a_stored_trial_of_optuna_has_the_id_by_which_it_is_continued() -> None:
     assert [trial.state for trial in study.trials] == [OptunaState.RUNNING, TrialState.COMPLETE]
 
 
-def test_a_draw_that_hardly_began_is_filled_up(store: StudySampler, space: SearchSpace) -> None:
+def test_a_trial_without_parameters_is_completed(store: StudySampler, space: SearchSpace) -> None:
     first = space.slot_options[0].name
     store.enqueue({f"{first}/redesign": "keep"})
     trial = store.ask(at_random=True)
-    space.sample(trial.pick)
+    space.sample(trial.suggest)
     assert trial.params[f"{first}/redesign"] == "keep"
     assert len(trial.params) > 1
 
 
-def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_in_one_line_and_loses_nothing(tmp_path: Path) -> None:
     arguments = ("search", STATIC, "--trials", 10)
     full = start(*arguments, folder=tmp_path, file_limit=1_300_000).wait()
     *_, line = full.err.splitlines()
@@ -165,6 +165,6 @@ def _designs(folder: Path) -> dict[str, object]:
     return {design["id"]: design["metrics"] for design in document["designs"]}
 
 
-def test_a_disk_that_is_full_from_the_beginning_is_one_line(tmp_path: Path) -> None:
+def test_an_initially_full_disk_is_reported_in_one_line(tmp_path: Path) -> None:
     ended = start("search", STATIC, folder=tmp_path, file_limit=1_000).wait()
     assert "cannot be opened: disk I/O error" in one_line(ended, 2)

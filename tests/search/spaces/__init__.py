@@ -1,4 +1,4 @@
-"""Small and fast search spaces for tests: their files, and variations of them."""
+"""Small and fast search spaces for tests, and variations of them."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ STATIC, TINY, TIMED, QUICK, ONE, THREE, LEARNED = (
 
 
 def varied(space: Path, folder: Path, old: str, new: str) -> Path:
-    """Write a space that differs from another in one place.
+    """Write a variation of a space file.
 
     Args:
-        space: The file to start from.
-        folder: Where to write; the file's name stays.
-        old: Text that stands once in the file.
-        new: Text to stand there instead.
+        space: Original space file.
+        folder: Folder to write to, under the same name.
+        old: Text that occurs once in the file.
+        new: Replacement of the text.
 
     Returns:
         The new file.

@@ -17,7 +17,7 @@ SHAPE = (1, 8, 8)
 @pytest.mark.parametrize("name", ["small_cnn", f"{HERE}:Tiny", f"{HERE}:Lazy"])
 def test_the_seed_determines_the_weights(name: str) -> None:
     generator = torch.get_rng_state()
-    first, again, other = (build_model(name, {}, SHAPE, seed).state_dict() for seed in (1, 1, 2))
+    first, again, other = (build_model(name, {}, SHAPE, seed)[0].state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert any(not torch.equal(first[key], other[key]) for key in first)
     assert torch.equal(torch.get_rng_state(), generator)
@@ -61,9 +61,9 @@ def test_unusable_models_are_rejected(name: str, problem: str) -> None:
 def test_arguments_and_networks_of_the_user_are_not_modified() -> None:
     widths = [8, 4]
     for _ in range(2):
-        network = build_model(f"{HERE}:changes_its_argument", {"widths": widths}, SHAPE)
+        network, _ = build_model(f"{HERE}:changes_its_argument", {"widths": widths}, SHAPE)
         assert network.get_parameter("mix.weight").shape[0] == 4
-    unwrap_logits(build_model(f"{HERE}:the_same", {}, SHAPE))
+    unwrap_logits(build_model(f"{HERE}:the_same", {}, SHAPE)[0])
     assert not networks.ONE._forward_hooks
 
 
@@ -95,6 +95,6 @@ def test_logits_are_unwrapped_under_the_same_names() -> None:
 def test_arguments_may_be_numpy_numbers() -> None:
     arguments = {"width": np.int64(4)}
     check_arguments(arguments)
-    network = build_model("small_cnn", arguments, (1, 8, 8))
-    assert repr(network) == repr(build_model("small_cnn", {"width": 4}, (1, 8, 8)))
-    assert "np.int64" not in repr(build_model("tests.space.networks:Widths", {}, (1, 8, 8)))
+    network, _ = build_model("small_cnn", arguments, (1, 8, 8))
+    assert repr(network) == repr(build_model("small_cnn", {"width": 4}, (1, 8, 8))[0])
+    assert "np.int64" not in repr(build_model("tests.space.networks:Widths", {}, (1, 8, 8))[0])

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from dsx.errors import DsxError
-from dsx.space.network.model import build_model, build_with_notes
+from dsx.space.network.model import build_model
 from tests.space import odd_networks
 
 HERE = "tests.space.odd_networks"
@@ -27,10 +27,10 @@ SHAPE = (1, 8, 8)
 # The compiler of torch raises this warning when it is imported.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_wrappers_are_removed(name: str, wrapped: str) -> None:
-    network, notes = build_with_notes(f"{HERE}:{name}", {}, SHAPE)
+    network, notes = build_model(f"{HERE}:{name}", {}, SHAPE)
     assert notes == (f"removed wrappers, which do not change the output: {wrapped}",)
     assert type(network) is odd_networks.Odd
-    plain = build_model(f"{HERE}:Odd", {}, SHAPE)
+    plain, _ = build_model(f"{HERE}:Odd", {}, SHAPE)
     assert network.state_dict().keys() == plain.state_dict().keys()
     images = torch.ones(2, *SHAPE)
     assert torch.equal(network.eval()(images), plain.eval()(images))
@@ -45,7 +45,7 @@ def test_a_network_of_the_user_stays_wrapped() -> None:
 
 @pytest.mark.parametrize("name", ["Odd", "traced"])
 def test_other_networks_are_unchanged(name: str) -> None:
-    assert build_with_notes(f"{HERE}:{name}", {}, SHAPE)[1] == ()
+    assert build_model(f"{HERE}:{name}", {}, SHAPE)[1] == ()
 
 
 @pytest.mark.parametrize(

@@ -241,8 +241,8 @@ def test_a_database_of_optuna_is_adopted_on_demand(tmp_path: Path) -> None:
     taken = dsx(*arguments, "--adopt", folder=tmp_path)
     assert taken.code == 2 and "has an Optuna study 'three' that dsx did not create" in taken.err
     assert len(optuna.load_study(study_name="three", storage=storage).trials) == 2
-    assert dsx(*arguments, "--study", "mine", folder=tmp_path).code == 0
-    assert set(optuna.get_all_study_names(storage)) == {"three", "mine"}
+    assert dsx(*arguments, "--study", "other", folder=tmp_path).code == 0
+    assert set(optuna.get_all_study_names(storage)) == {"three", "other"}
 
 
 def test_foreign_tables_with_names_of_optuna_are_not_adopted(tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_a_database_from_before_schema_versions_is_rejected(copied: str) -> None
             with sqlalchemy.create_engine(copied).begin() as connection:
                 connection.exec_driver_sql("ALTER TABLE dsx_database ADD COLUMN schema INTEGER")
         for create in (False, True):
-            with pytest.raises(StorageError, match="of dsx that is older than schema versions"):
+            with pytest.raises(StorageError, match="of dsx without schema versions"):
                 open_database(copied, create=create)
     assert VERSION_TABLE not in _tables(copied)
 

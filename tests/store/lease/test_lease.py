@@ -227,7 +227,7 @@ def test_without_its_lease_a_process_saves_measurements_but_no_trials(
                 lambda: draw.complete({"params": 1.0}, {}),
                 lambda: store.ask(at_random=False),
                 lambda: store.enqueue({"a": "b"}),
-                lambda: draw.pick("a", ["b", "c"]),
+                lambda: draw.suggest("a", ["b", "c"]),
             ):
                 with pytest.raises(LeaseLost, match=TAKEN):
                     work()

@@ -28,7 +28,7 @@ SPACE = load_space(STATIC)
 FLOPS, BOTH = {"flops": 2.0, "params": -1.0}, {"flops": 1.0, "params": 3.0}
 SAMPLES = [
     Outcome(state=TrialState.FAILED, reason="TypeError: 3 x 3", traceback="Traceback of 1"),
-    Outcome(state=TrialState.REJECTED, reason="breaks the constraint on flops", violations=FLOPS),
+    Outcome(state=TrialState.REJECTED, reason="violates the constraint on flops", violations=FLOPS),
     Outcome(state=TrialState.FAILED, reason="out of memory", traceback="Traceback of 3"),
     Outcome(state=TrialState.FAILED, reason="TypeError: 5 x 5", traceback="Traceback of 4"),
     Outcome(state=TrialState.COMPLETE, violations=BOTH),

@@ -149,16 +149,16 @@ def test_designs_that_were_timed_and_then_rejected_are_included(
 
 def test_foreign_metrics_are_proxies_according_to_their_stage() -> None:
     kinds = {
-        "mine:watts": MetricKind("timed", "re-measure"),
-        "mine:entropy": MetricKind("static", "none"),
-        "mine:buffers": MetricKind("timed", "none"),
-        "mine:error": MetricKind("trained", "retrain"),
-        "mine:guess": MetricKind("projected", "none"),
+        "mypkg:watts": MetricKind("timed", "re-measure"),
+        "mypkg:entropy": MetricKind("static", "none"),
+        "mypkg:buffers": MetricKind("timed", "none"),
+        "mypkg:error": MetricKind("trained", "retrain"),
+        "mypkg:guess": MetricKind("projected", "none"),
     }
     assert proxy_pairs(kinds) == [
-        ("mine:entropy", "mine:watts"),
-        ("mine:buffers", "mine:watts"),
-        ("mine:guess", "mine:error"),
+        ("mypkg:entropy", "mypkg:watts"),
+        ("mypkg:buffers", "mypkg:watts"),
+        ("mypkg:guess", "mypkg:error"),
     ]
     found = compare(numbered({name: [1.0, 2.0, 3.0] for name in kinds}), kinds, "by-hand")
     assert [(proxy.name, proxy.target) for proxy in found] == proxy_pairs(kinds)

@@ -69,7 +69,8 @@ def test_a_front_loaded_while_the_first_design_is_completed_has_its_reference(st
     study = Study.open(storage, "static")
 
     def complete(*arguments: object) -> None:
-        if "FROM dsx_studies" not in str(arguments[2]):
+        # The trials have been read, and the row of the study has not.
+        if "FROM dsx_trials" not in str(arguments[2]):
             return
         with Session(open_database(storage, create=True)) as session, session.begin():
             session.get_one(StudyRow, "static").reference = reference

@@ -10,7 +10,7 @@ from dsx.analysis.front import Entry
 from dsx.analysis.measurement import Measurement, OperatorCount, Provenance
 from dsx.store.database.schema import StudyRow
 from dsx.store.measurements.readings import DeployedAs
-from dsx.store.studies.provenance import (
+from dsx.store.studies.conditions import (
     excluded_designs_note,
     measurement_conditions,
     number_devices,
