@@ -24,7 +24,7 @@ def test_a_design_and_the_baseline(space: Path, tmp_path: Path) -> None:
     ended = dsx("measure", space, CROSS, folder=tmp_path)
     title, header, *lines = ended.out.splitlines()
     assert (ended.code, title[:7]) == (0, "timed: ")
-    assert title.startswith("timed: 2x crosses; 5 as is (")
+    assert title.startswith("timed: 2x cross; 5x keep (")
     assert header.split() == ["metric", "this", "design", "baseline", "ratio", "taken"]
     # Counts of the deployed network are shown if they differ from those of the design.
     names = [name for line in lines if (name := line.split()[0]) != "deployed"]
@@ -101,7 +101,7 @@ def test_a_design_of_a_study(used: Path) -> None:
     ("words", "problem"),
     [
         (["digts"], "no search space called 'digts' (allowed: "),
-        (["stages=cross"], "'stages=cross': 'cross' is neither keep, a preset ("),
+        (["stages=cross"], "'stages=cross': 'cross' is not a setting (allowed: keep, "),
         (
             ["--metric", "accuracy"],
             "--metric: accuracy of the baseline is known only after ",
