@@ -160,9 +160,9 @@ def named_options(tree: ast.AST) -> Iterator[int]:
         if isinstance(node.body[0], ast.Expr)
     }
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if id(node) not in docstrings and OPTION.search(node.value):
-                yield node.lineno
+        text = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(text, str) and id(node) not in docstrings and OPTION.search(text):
+            yield node.lineno
 
 
 def statements(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
