@@ -160,8 +160,9 @@ def named_options(tree: ast.AST) -> Iterator[int]:
         if isinstance(node.body[0], ast.Expr)
     }
     for node in ast.walk(tree):
-        text = node.value if isinstance(node, ast.Constant) else None
-        if isinstance(text, str) and id(node) not in docstrings and OPTION.search(text):
+        if not isinstance(node, ast.Constant) or id(node) in docstrings:
+            continue
+        if isinstance(node.value, str) and OPTION.search(node.value):
             yield node.lineno
 
 
