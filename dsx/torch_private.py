@@ -93,14 +93,10 @@ def has_forward_hooks(module: nn.Module) -> bool:
     """Check whether a hook runs before or after the forward of a module.
 
     Args:
-<<<<<<< HEAD
-        module: Module to check.
-=======
         module: Any module.
 
     Returns:
         Whether there is such a hook.
->>>>>>> torch
     """
     return bool(module._forward_hooks or module._forward_pre_hooks)
 
@@ -109,14 +105,10 @@ def has_backward_hooks(module: nn.Module) -> bool:
     """Check whether a hook runs in the backward pass of a module or of its own parameters.
 
     Args:
-<<<<<<< HEAD
-        module: Module to check.
-=======
         module: Any module.
 
     Returns:
         Whether there is such a hook.
->>>>>>> torch
     """
     own = [module._backward_hooks, module._backward_pre_hooks]
     tensors = [p._backward_hooks for p in own_parameters(module).values() if p is not None]
@@ -190,12 +182,9 @@ def is_overload(operator: Any) -> bool:
 
     Args:
         operator: Operator as `intercept_operators` passes it on.
-<<<<<<< HEAD
-=======
 
     Returns:
         Whether it has.
->>>>>>> torch
     """
     return isinstance(operator, torch._ops.OpOverload)
 
@@ -205,12 +194,9 @@ def is_implicit_composite(operator: Any) -> bool:
 
     Args:
         operator: Operator as `intercept_operators` passes it on.
-<<<<<<< HEAD
-=======
 
     Returns:
         Whether it calls others.
->>>>>>> torch
     """
     key = torch._C.DispatchKey.CompositeImplicitAutograd
     return is_overload(operator) and bool(operator.has_kernel_for_dispatch_key(key))
@@ -307,11 +293,7 @@ def compiler_settings(*, freezing: bool, most: int) -> Iterator[None]:
             eager mode without an error.
 
     Raises:
-<<<<<<< HEAD
-        Exception: The error of the compiler itself, if it fails.
-=======
         Exception: The error of the compiler itself, in place of `BackendCompilerFailed`.
->>>>>>> torch
     """
     import torch._dynamo.config
     import torch._inductor.config
