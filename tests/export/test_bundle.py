@@ -312,7 +312,7 @@ def test_files_that_do_not_reproduce_the_outputs_are_refused(
     searched: Searched, out: Path, exporter: str
 ) -> None:
     problems = {
-        "tampering": r"differ by [0-9.e+-]+ of the largest logit \(allowed: 0\.001\)",
+        "tampering": r"differ by [0-9.e+-]+ times the largest logit \(allowed: 0\.001\)",
         "not_a_number": "differ by nan",
         "requiring_dsx": "does not run in a fresh process: .*but it imports dsx",
         "silent": "does not run in a fresh process: .*No such file",

@@ -200,7 +200,7 @@ def damage_note(readings: Sequence[int], trials: Sequence[int]) -> dict[str, str
 
 
 def _numbers(what: str, numbers: Sequence[int]) -> str:
-    """List numbers, but only the first few of many."""
+    """Format numbers as text, truncating long lists."""
     listed = ", ".join(map(str, numbers[:MOST_NAMED]))
     more = f" and {len(numbers) - MOST_NAMED} more" if len(numbers) > MOST_NAMED else ""
     return f"{what}{'' if len(numbers) == 1 else 's'} {listed}{more}"
