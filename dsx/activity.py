@@ -95,7 +95,11 @@ OnStatus = Callable[[Event], None]
 
 
 def ignore_status(event: Event) -> None:
-    """Ignore a status event."""
+    """Ignore a status event.
+
+    Args:
+        event: Status event.
+    """
 
 
 @dataclass(kw_only=True)
@@ -118,13 +122,21 @@ class Activity:
     _first: tuple[float, float] | None = None
 
     def advance(self, done: float) -> None:
-        """Set how many units are completed; the first call sets where the work resumed."""
+        """Set the number of completed units; the first call sets where the work resumed.
+
+        Args:
+            done: Number of completed units, which may be a fraction.
+        """
         self.done = done
         if self._first is None:
             self._first = monotonic(), done
 
     def change(self, event: Event) -> None:
-        """Replace the work by other work of unknown extent."""
+        """Replace the work by other work of unknown extent.
+
+        Args:
+            event: Event that describes the new work.
+        """
         if event != self.event:
             self.event, self.started = event, monotonic()
 

@@ -90,12 +90,26 @@ def own_buffers(module: nn.Module) -> dict[str, Tensor | None]:
 
 
 def has_forward_hooks(module: nn.Module) -> bool:
-    """Check whether a hook runs before or after the forward of a module."""
+    """Check whether a hook runs before or after the forward of a module.
+
+    Args:
+        module: Any module.
+
+    Returns:
+        Whether there is such a hook.
+    """
     return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def has_backward_hooks(module: nn.Module) -> bool:
-    """Check whether a hook runs in the backward pass of a module or of its own parameters."""
+    """Check whether a hook runs in the backward pass of a module or of its own parameters.
+
+    Args:
+        module: Any module.
+
+    Returns:
+        Whether there is such a hook.
+    """
     own = [module._backward_hooks, module._backward_pre_hooks]
     tensors = [p._backward_hooks for p in own_parameters(module).values() if p is not None]
     return any(map(bool, [*own, *tensors]))
@@ -164,12 +178,26 @@ def intercept_operators(call: OperatorCall) -> AbstractContextManager[object]:
 
 
 def is_overload(operator: Any) -> bool:
-    """Check whether an operator has overloads and a schema, unlike operators of higher order."""
+    """Check whether an operator has overloads and a schema, unlike operators of higher order.
+
+    Args:
+        operator: Operator as `intercept_operators` passes it on.
+
+    Returns:
+        Whether it has.
+    """
     return isinstance(operator, torch._ops.OpOverload)
 
 
 def is_implicit_composite(operator: Any) -> bool:
-    """Check whether torch computes an operator by calling other operators."""
+    """Check whether torch computes an operator by calling other operators.
+
+    Args:
+        operator: Operator as `intercept_operators` passes it on.
+
+    Returns:
+        Whether it calls others.
+    """
     key = torch._C.DispatchKey.CompositeImplicitAutograd
     return is_overload(operator) and bool(operator.has_kernel_for_dispatch_key(key))
 
@@ -198,10 +226,13 @@ def named_arguments(
 
 
 def tensors_in(value: object) -> list[Tensor]:
-    """List the tensors in nested lists, tuples and dictionaries.
+    """Return the tensors in nested lists, tuples and dictionaries.
 
     Args:
         value: Any value.
+
+    Returns:
+        The tensors in their order.
     """
     return [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
 
@@ -260,6 +291,9 @@ def compiler_settings(*, freezing: bool, most: int) -> Iterator[None]:
             has no effect (torch 2.13).
         most: Number of similar networks that are compiled; by default torch runs the ninth one in
             eager mode without an error.
+
+    Raises:
+        Exception: The error of the compiler itself, in place of `BackendCompilerFailed`.
     """
     import torch._dynamo.config
     import torch._inductor.config

@@ -142,7 +142,7 @@ def test_the_padding_was_computed_when_the_convolution_was_built() -> None:
     conv = nn.Conv2d(1, 1, 3, padding=(1, 2), padding_mode="reflect")
     conv.padding = (0, 0)
     assert private.computed_padding(conv) == (2, 2, 1, 1)
-    # This is what torch pads with, whatever the attribute states.
+    # torch pads with this number, regardless of the attribute.
     assert conv(torch.ones(1, 1, 8, 8)).shape == (1, 1, 8, 10)
 
 

@@ -10,7 +10,7 @@ MARK = "<!-- written by dsx bench {name} -->\n"
 
 
 def check_page(name: str, file: Path) -> None:
-    """Check that a page can be written, before work is done for it.
+    """Check in advance that a page can be written.
 
     Args:
         name: Name of the benchmark.

@@ -20,12 +20,12 @@ def test_a_page_is_written_with_its_folder_and_replaced(tmp_path: Path) -> None:
 def test_another_file_is_not_replaced(content: str, tmp_path: Path) -> None:
     file = tmp_path / "networks.md"
     file.write_text(content)
-    with pytest.raises(DsxError, match=r"^--page: '.*networks\.md' exists and is no page of this"):
+    with pytest.raises(DsxError, match=r"^page: '.*networks\.md' exists"):
         check_page("networks", file)
     assert file.read_text() == content
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DsxError, match=r"^--page: '.*' cannot be written: "):
+    with pytest.raises(DsxError, match=r"^page: '.*' cannot be written: "):
         check_page("networks", tmp_path / "file" / "networks.md")

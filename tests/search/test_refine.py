@@ -110,7 +110,7 @@ def test_a_damaged_checkpoint_of_a_seed_is_ignored(
     limits = Limits(readings=1, seeds=2)
     assert refine_study("quick", FOR_LONG, storage=storage, limits=limits).trained == 3
     (told,) = caplog.messages
-    assert told.startswith(f"{file} is damaged, ")
+    assert told.startswith(f"{file} is damaged")
     assert told.endswith("; the training starts again")
     assert list(file.parent.iterdir()) == [file] and file.read_text() == "mine"
 

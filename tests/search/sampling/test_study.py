@@ -135,7 +135,7 @@ def test_a_stored_trial_of_optuna_has_the_id_by_which_it_is_continued() -> None:
     continued = optuna.trial.Trial(study, stored._trial_id)
     assert continued.number == started.number == 1
     study.tell(continued, 0.5)
-    assert [trial.state for trial in study.trials] == [OptunaState.RUNNING, TrialState.COMPLETE]
+    assert [trial.state for trial in study.trials] == [OptunaState.RUNNING, OptunaState.COMPLETE]
 
 
 def test_a_trial_without_parameters_is_completed(store: StudySampler, space: SearchSpace) -> None:
