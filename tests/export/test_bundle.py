@@ -19,7 +19,7 @@ from dsx.errors import DsxError, WorkFailed
 from dsx.export import bundle as exporting
 from dsx.export.bundle import Bundle
 from dsx.measure import this_device
-from dsx.search.design.selection import StudyChoice
+from dsx.search.design.selection import SelectedDesign
 from dsx.space import Design, SearchSpace, redesign
 from tests.export.always import Always
 from tests.export.conftest import Searched, cross_design, exact, make_space, search
@@ -39,7 +39,7 @@ def export(
     exporter: str = "model_py",
 ) -> Bundle:
     """Export a design of a search."""
-    choice = StudyChoice(
+    choice = SelectedDesign(
         space=space,
         design=design,
         study=study,

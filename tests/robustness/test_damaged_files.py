@@ -14,7 +14,7 @@ from dsx.activity import ignore_status
 from dsx.analysis import TrialState
 from dsx.errors import DsxError, WorkFailed, short
 from dsx.measure import Candidate, this_device
-from dsx.search.design.selection import load_choice
+from dsx.search.design.selection import load_selected
 from dsx.search.evaluator import Evaluator
 from dsx.search.plan import Plan, make_plan
 from dsx.space import load_space
@@ -84,7 +84,7 @@ def test_stored_weights_are_absent_until_they_are_recreated(
     file = stored.file
     damage(file)
     before = seen(file)
-    choice = load_choice(Study.open(stored.storage, "tiny"), "baseline")
+    choice = load_selected(Study.open(stored.storage, "tiny"), "baseline")
     absent, told = choice.weights is None, caplog.messages
     weights = Weights(open_database(stored.storage, create=True), stored.storage, "tiny", "p")
     weights.save(stored.baseline, choice.space.network())

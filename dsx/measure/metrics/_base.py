@@ -57,7 +57,7 @@ class Metric:
     closed_form: Callable[[Cost], float] | None = None
     always: bool = False
     rank: int = 10
-    read_in_turn: (
+    read_interleaved: (
         Callable[[Sequence[Candidate], Callable[[], None] | None], list[Measurement]] | None
     ) = None
     read_exported: Callable[[Exported], Mapping[str, Measurement]] | None = None

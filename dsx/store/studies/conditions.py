@@ -36,7 +36,7 @@ def measurement_conditions(
     return {
         **_devices(study, facts, numbers),
         **{name: str(settings[name]) for name in timing if name in settings},
-        "begun": f"{study.created_at:%Y-%m-%d %H:%M} UTC",
+        "created": f"{study.created_at:%Y-%m-%d %H:%M} UTC",
     }
 
 
@@ -149,10 +149,10 @@ def unfolded_note(baseline: DeployedAs | None) -> dict[str, str]:
     """
     if baseline is None or not baseline.unfolded:
         return {}
-    return {"batch norms": unfolded_words(baseline.folded, baseline.unfolded)}
+    return {"batch norms": describe_unfolded(baseline.folded, baseline.unfolded)}
 
 
-def unfolded_words(folded: int, unfolded: int) -> str:
+def describe_unfolded(folded: int, unfolded: int) -> str:
     """Describe the unfolded batch norms of a deployed network: "3 of 40 are not folded ...".
 
     Args:
