@@ -329,7 +329,7 @@ def test_damaged_references_of_this_machine_are_named(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     reference_times = MachineReferenceTimes("device")
     reference_times["situation"] = 0.25
-    file = tmp_path / "dsx" / "sentinel.json"
+    file = tmp_path / "dsx" / "reference_times.json"
     damage(file)
     before = seen(file)
     if damage is ABSENT:
