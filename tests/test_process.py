@@ -28,8 +28,8 @@ from dsx.own_modules import _FINDER
 from dsx.process import default_environment, torch_threads, without_module
 from dsx.report.plots import plot
 from dsx.search.design.compare_backends import compare_backends
-from dsx.search.design.measure_design import Single
-from dsx.search.design.selection import load_choice
+from dsx.search.design.measure_design import DesignMeasurement
+from dsx.search.design.selection import load_selected
 from dsx.search.doctor import examine
 from dsx.search.refine import refine_study
 from dsx.space import draft_space, redesign, slots
@@ -54,13 +54,13 @@ class Case:
     folder: Path
 
     @property
-    def single(self) -> Single:
+    def single(self) -> DesignMeasurement:
         space = dsx.load_space(QUICK)
-        return Single(space, space.baseline, open_measurements(self.storage), fresh=True)
+        return DesignMeasurement(space, space.baseline, open_measurements(self.storage), fresh=True)
 
 
 def _export(case: Case) -> object:
-    choice = load_choice(Study.open(case.storage, "quick"), "baseline")
+    choice = load_selected(Study.open(case.storage, "quick"), "baseline")
     return export(choice, case.folder / "out")
 
 

@@ -287,7 +287,7 @@ class Front:
         )
 
     @property
-    def why_empty(self) -> str:
+    def empty_reason(self) -> str:
         """The reason why no design is on the front, as a sentence without full stop."""
         if self.entries:
             return "No design meets the constraints"
@@ -299,7 +299,7 @@ class Front:
 
     def _nonempty_front(self) -> tuple[Entry, ...]:
         if not self.on_front:
-            raise WorkFailed(f"study '{self.study}' has no front: {self.why_empty}")
+            raise WorkFailed(f"study '{self.study}' has no front: {self.empty_reason}")
         return self.on_front
 
     @property

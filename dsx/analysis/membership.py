@@ -125,11 +125,11 @@ def _unbounded(costs: Costs) -> Costs:
 def _possible(costs: Costs) -> NDArray[np.intp]:
     """Find the designs that no other design certainly dominates.
 
-    B certainly dominates A if the highest costs of B dominate the lowest costs of A. It suffices
-    to compare with the front of the highest costs: if a point dominates the lowest costs of A, so
-    does a point of that front, which is not worse. The highest costs of A never dominate its own
-    lowest costs. For designs with a cost in common the condition is weaker, so they are compared
-    separately.
+    B certainly dominates A if the upper bounds of B dominate the lower bounds of A. It suffices to
+    compare A with the Pareto front of all upper bounds: each point outside of that front is
+    dominated by a point on it. The upper bounds of A never dominate its own lower bounds. Designs
+    that share a cost value are compared separately, because B then needs to be better only in the
+    costs that they do not share.
     """
     lows, highs = costs.lows, costs.highs
     assert (lows <= highs).all(), "the lower end of an interval exceeds its upper end"

@@ -9,7 +9,7 @@ from dsx.analysis import Timing
 from dsx.conv import Run
 from dsx.conv.deploy import Choice
 from dsx.measure import Candidate, Measurement
-from dsx.measure.timing import WorkloadClass, classify_workload, time_in_turn
+from dsx.measure.timing import WorkloadClass, classify_workload, time_interleaved
 from dsx.space import Design, SearchSpace, load_space
 from dsx.space.yaml import Measure
 
@@ -49,7 +49,7 @@ class Networks:
         """
         begin = time.perf_counter()
         runs = [self.runs[n] for n in numbers]
-        readings = time_in_turn(runs, self.measure, self.reference_times, self.workload)
+        readings = time_interleaved(runs, self.measure, self.reference_times, self.workload)
         return Timed(readings=readings, seconds=time.perf_counter() - begin)
 
 

@@ -27,6 +27,6 @@ def end(front: "Front", chosen: Format) -> None:
         for note in outcome_notes(front.outcomes):
             print_message(note)
     if not front.on_front:
-        print_message(f"{front.why_empty}.")
+        print_message(f"{front.empty_reason}.")
     if not front.on_front or front.outcomes.all_failed:
         raise typer.Exit(1)

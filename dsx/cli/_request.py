@@ -12,8 +12,15 @@ from dsx.cli._given import option
 from dsx.errors import DsxError
 from dsx.measure.backends import unsupported
 from dsx.measure.machine import crowded
-from dsx.search.design import Single, load_choice
-from dsx.space import Design, SearchSpace, load_space, outside, parse_settings, remeasured
+from dsx.search.design import DesignMeasurement, load_selected
+from dsx.space import (
+    Design,
+    SearchSpace,
+    load_space,
+    outside,
+    parse_settings,
+    with_measure_settings,
+)
 from dsx.store.measurements import MeasurementStore, open_measurements
 from dsx.store.studies import Study
 from dsx.trust import trust_paths
@@ -41,7 +48,7 @@ class Request:
 
     def single(
         self, storage: str, train: bool, fresh: bool, patience: float, on_status: OnStatus
-    ) -> Single:
+    ) -> DesignMeasurement:
         """Prepare the measurement; the database is opened unless a study has opened it.
 
         Args:
@@ -54,7 +61,7 @@ class Request:
         Returns:
             The object that measures the design and the baseline.
         """
-        return Single(
+        return DesignMeasurement(
             self.space,
             self.design,
             self.measurements or open_measurements(storage, patience),
@@ -130,7 +137,7 @@ def study_design(
     """
     _permit_paths(dials)
     opened = Study.open(storage, study, writable=True, patience=patience)
-    choice = load_choice(opened, pick or "knee", own, trust)
+    choice = load_selected(opened, pick or "knee", own, trust)
     return StartingDesign(
         space=choice.space,
         design=choice.design,
@@ -161,7 +168,7 @@ def request(base: StartingDesign, dials: Sequence[str], settings: Mapping[str, A
         DsxError: If a setting is invalid.
     """
     design = parse_settings(base.space, dials, base.design.specs)
-    space = remeasured(base.space, **settings)
+    space = with_measure_settings(base.space, **settings)
     if any(value is not None for value in settings.values()):
         _check(space)
     # The weights belong to one design, and another number of threads changes the order of sums.

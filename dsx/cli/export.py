@@ -40,12 +40,12 @@ def export(
     from dsx.export import export as write_export
     from dsx.report.design import print_bundle
     from dsx.report.text import working
-    from dsx.search.design import load_choice
+    from dsx.search.design import load_selected
     from dsx.store.studies import Study
 
     # Output of the network's own code is not a result.
     with working("exporting and checking"), redirect_stdout(sys.stderr):
         own = permitted_space(space, trust)
-        choice = load_choice(Study.open(storage, study), pick, own, trust)
+        choice = load_selected(Study.open(storage, study), pick, own, trust)
         bundle = write_export(choice, out, force=force)
     print_bundle(bundle.folder, bundle.manifest, chosen_format(format, json))

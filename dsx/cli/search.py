@@ -102,7 +102,7 @@ def _show(found: "Front", flagged: int, commands: NextCommands, chosen: Format) 
     commands.print_outcomes(found)
     if not found.on_front:
         advice = ": increase --trials, or relax a constraint" if found.entries else ""
-        print_message(f"{found.why_empty}{advice}.")
+        print_message(f"{found.empty_reason}{advice}.")
     if not found.on_front or found.outcomes.all_failed:
         raise typer.Exit(1)
     commands.print_next(found)

@@ -128,7 +128,9 @@ class Data:
         """
         splits = self.load()
         if not isinstance(splits, Splits):
-            raise DsxError(f"the data load as a {type(splits).__name__}, not as Splits")
+            raise DsxError(
+                f"loading the data returned a {type(splits).__name__} (expected: Splits)"
+            )
         for name, part in splits.parts.items():
             _check_labels(name, part.labels)
             for label in (int(part.labels.min()), int(part.labels.max())):

@@ -20,7 +20,7 @@ from dsx.files import as_text, sealed, sha256
 from dsx.lookup import find
 from dsx.measure import Candidate, Exported, Measurement, Metric, this_device
 from dsx.process import torch_threads
-from dsx.search.design import StudyChoice
+from dsx.search.design import SelectedDesign
 from dsx.space import Design, SearchSpace
 
 SCHEMA_VERSION = 2
@@ -40,7 +40,7 @@ class Bundle:
 
 
 def export(
-    choice: StudyChoice, out: Path, *, force: bool = False, exporter: str = "model_py"
+    choice: SelectedDesign, out: Path, *, force: bool = False, exporter: str = "model_py"
 ) -> Bundle:
     """Write a design as files that require only torch, and verify them in a fresh process.
 
@@ -97,7 +97,7 @@ def _design_yaml(space: SearchSpace, design: Design) -> str:
 
 
 def _manifest(
-    candidate: Candidate, folder: Path, choice: StudyChoice, skipped: list[Skipped]
+    candidate: Candidate, folder: Path, choice: SelectedDesign, skipped: list[Skipped]
 ) -> dict[str, Any]:
     """Measure the files, compare them with the network and the search, and return the manifest."""
     outputs = checks.check_outputs(candidate, folder, skipped)

@@ -46,12 +46,12 @@ class Skipped:
 def check_weights(
     candidate: Candidate, searched: Mapping[str, Estimate], skipped: list[Skipped]
 ) -> None:
-    """Check the trained metrics of the network in float32 against the values of the search.
+    """Recompute counts and trained metrics in float32 and compare them with those of the search.
 
     Args:
         candidate: Candidate with the trained network.
         searched: Estimates of the search by metric.
-        skipped: List of skipped checks, which is extended.
+        skipped: List of skipped checks, which is extended in place.
 
     Raises:
         WorkFailed: If a count or a trained metric differs from the value of the search.

@@ -70,7 +70,7 @@ def compare_logits(exported: Tensor, reference: Tensor) -> tuple[float, float]:
     # Not `difference > tolerance`, since a NaN must fail, too.
     if not difference <= tolerance:
         raise WorkFailed(
-            f"the outputs of the exported model differ by {difference:.2g} of the largest logit "
+            f"the outputs of the exported model differ by {difference:.2g} times the largest logit "
             f"(allowed: {tolerance:.2g})"
         )
     return difference, tolerance

@@ -208,12 +208,12 @@ def read_metrics(
         TrialFailed: If a reading is not a finite measurement, if the number of readings is wrong,
             or if code fails that is not part of dsx.
     """
-    if metric.read_in_turn is None or not candidates:
+    if metric.read_interleaved is None or not candidates:
         for candidate in candidates:
             yield candidate, read_metric(name, metric, candidate)
         return
     with failing_as_trial(candidates[0].space):
-        readings = metric.read_in_turn(candidates, on_lock_wait)
+        readings = metric.read_interleaved(candidates, on_lock_wait)
     if not isinstance(readings, list) or len(readings) != len(candidates):
         count = len(readings) if isinstance(readings, list) else type(readings).__name__
         raise TrialFailed(f"{name} returns {count} readings of {len(candidates)} networks")

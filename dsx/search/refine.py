@@ -25,7 +25,7 @@ from dsx.search.failures import failing_as_trial, in_one_line
 from dsx.search.lookup import Lookup
 from dsx.search.plan import Plan, make_plan, plan_metrics
 from dsx.search.remeasure import (
-    IN_TURN,
+    MAX_INTERLEAVED,
     flagged_designs,
     metrics_to_time,
     network_of,
@@ -55,13 +55,13 @@ class Limits:
         seeds: Largest number of trainings of a contested design.
         flagged: Largest number of readings of a design that is not contested, if all readings are
             flagged.
-        in_turn: Largest number of designs that are timed interleaved.
+        max_interleaved: Largest number of designs that are timed interleaved.
     """
 
     readings: int = 20
     seeds: int = 10
     flagged: int = 4
-    in_turn: int = IN_TURN
+    max_interleaved: int = MAX_INTERLEAVED
 
 
 DEFAULT_LIMITS = Limits()
@@ -249,7 +249,7 @@ class _Refining:
         """
         done = self.done["timing"]
         each = self.spent["timing"] / done if done else self.plan.space.file.measure.budget_seconds
-        most = min(max(round(seconds / each), 2), self.limits.in_turn)
+        most = min(max(round(seconds / each), 2), self.limits.max_interleaved)
         chosen, baseline = entries[:most], front.baseline_entry
         if baseline is None or baseline.device != self.study.device.fingerprint:
             return chosen
@@ -257,7 +257,7 @@ class _Refining:
             return chosen
         if _readings(front, baseline) > min(_readings(front, entry) for entry in chosen):
             return chosen
-        return [*chosen[: self.limits.in_turn - 1], baseline]
+        return [*chosen[: self.limits.max_interleaved - 1], baseline]
 
     def _to_train(self, front: Front) -> list[Entry]:
         """List the designs to train again, those with the fewest seeds first."""
@@ -276,7 +276,7 @@ class _Refining:
     def _time(self, front: Front, entries: list[Entry]) -> None:
         designs = [design_of(self.plan.space, entry) for entry in entries]
         names = metrics_to_time(front, entries)
-        most = self.limits.in_turn
+        most = self.limits.max_interleaved
         timed = remeasure(designs, names, self.plan, self.study, self._report, most)
         # Noisy readings may not count, and a design without its weights has no new reading.
         self.attempts.update(map(network_of, entries))

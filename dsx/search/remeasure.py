@@ -14,7 +14,7 @@ from dsx.space import Design
 from dsx.store.studies import Study
 from dsx.store.weights import Weights
 
-IN_TURN = 8
+MAX_INTERLEAVED = 8
 """Largest number of designs that are timed interleaved; more would use too much memory."""
 
 
@@ -24,7 +24,7 @@ def remeasure(
     plan: Plan,
     study: Study,
     on_status: OnStatus,
-    in_turn: int = IN_TURN,
+    max_interleaved: int = MAX_INTERLEAVED,
 ) -> list[str]:
     """Measure timed metrics of designs again.
 
@@ -35,7 +35,7 @@ def remeasure(
         study: The study. A design with learned shapes is skipped if the study does not keep its
             weights, because its shapes are then unknown.
         on_status: Called with an event before each group of designs.
-        in_turn: Largest number of designs that are timed interleaved.
+        max_interleaved: Largest number of designs that are timed interleaved.
 
     Returns:
         The ids of the designs that have a new reading. One of several designs with the same
@@ -45,8 +45,8 @@ def remeasure(
     candidates = Candidates.of_study(study, on_status)
     timed: list[str] = []
     seen: set[str] = set()
-    for start in range(0, len(designs), in_turn):
-        group = designs[start : start + in_turn]
+    for start in range(0, len(designs), max_interleaved):
+        group = designs[start : start + max_interleaved]
         fraction = start / len(designs)
         on_status(Event(kind=Kind.TIMING, designs=len(group), fraction=fraction))
         built = [candidates.build(plan.space, design) for design in group]

@@ -3,11 +3,11 @@
 from dsx.space.design import Design
 from dsx.space.dials import DIALS, Value
 from dsx.space.draft import Draft, draft_space
+from dsx.space.measure_settings import with_measure_settings
 from dsx.space.network.analysis import NetworkAnalysis, slots
 from dsx.space.network.slots import Slot
 from dsx.space.options.slot_options import Selector, SlotOptions
 from dsx.space.redesign import redesign
-from dsx.space.remeasured import remeasured
 from dsx.space.settings import outside, parse_settings
 from dsx.space.space import SearchSpace, build_space, load_space, shipped_spaces
 from dsx.space.yaml.schema import SpaceFile
@@ -29,7 +29,7 @@ __all__ = [
     "outside",
     "parse_settings",
     "redesign",
-    "remeasured",
     "shipped_spaces",
     "slots",
+    "with_measure_settings",
 ]

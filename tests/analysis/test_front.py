@@ -239,8 +239,8 @@ def test_designs_with_the_same_readings_have_one_latency() -> None:
 
 def test_the_reasons_for_an_empty_front_are_distinguished() -> None:
     nothing = dataclasses.replace(front(entry(0, flops=1, accuracy=1)), entries=())
-    assert nothing.why_empty == "No design is completed yet"
+    assert nothing.empty_reason == "No design is completed yet"
     damaged = dataclasses.replace(nothing, conditions={"damaged": "left out row 4"})
-    assert damaged.why_empty == "No design has all of its measurements: left out row 4"
+    assert damaged.empty_reason == "No design has all of its measurements: left out row 4"
     infeasible = front(entry(0, flops=1, accuracy=1, feasible=False))
-    assert infeasible.why_empty == "No design meets the constraints"
+    assert infeasible.empty_reason == "No design meets the constraints"

@@ -57,7 +57,7 @@ def test_ls_lists_the_studies(used: Path) -> None:
         for row in document["studies"]
     ]
     header, *lines = dsx("ls", folder=used).out.splitlines()
-    assert header.split() == ["study", "space", "designs", "draws", "begun", "running"]
+    assert header.split() == ["study", "space", "designs", "trials", "created", "running"]
     assert [line.split()[0] for line in lines] == ["static", "tiny"]
 
 

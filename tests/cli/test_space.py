@@ -181,7 +181,7 @@ def test_an_ambiguous_layout_is_rejected_even_if_the_number_of_classes_is_stated
     write_folder(tmp_path / "pets", {"fold1/cat": 4, "fold2/cat": 4})
     ended = dsx("space", space_file(tmp_path, "pets", ", classes: 2"), folder=tmp_path)
     assert one_line(ended, 2).startswith(
-        "mine.yaml:5: data_args: pets: ambiguous layout: fold1, fold2"
+        "mine.yaml:5: data_args: pets: ambiguous layout: fold1, fold2 "
     )
 
 

@@ -58,10 +58,10 @@ def test_a_failing_method_is_reported_in_one_line() -> None:
         move(Stuck(), dtype=torch.float64)
 
 
-class Single(Tiny):
+class DesignMeasurement(Tiny):
     """A network whose copy is the network itself."""
 
-    def __deepcopy__(self, memo: object) -> "Single":
+    def __deepcopy__(self, memo: object) -> "DesignMeasurement":
         return self
 
 
@@ -82,7 +82,7 @@ class Sharing(nn.Sequential):
 @pytest.mark.parametrize(
     ("network", "problem"),
     [
-        (Single(), "a network that shares its weights"),
+        (DesignMeasurement(), "a network that shares its weights"),
         (NoCopy(), "a NoneType, not a nn.Module"),
         (Sharing(nn.Linear(1, 1)), "a network that shares its weights"),
     ],

@@ -164,7 +164,9 @@ def test_loaded_splits_are_checked(changes: dict[str, Any], message: str) -> Non
 
 def test_loaded_objects_other_than_splits_are_rejected() -> None:
     load: Any = nothing
-    with pytest.raises(DsxError, match=r"^the data load as a NoneType, not as Splits$"):
+    with pytest.raises(
+        DsxError, match=r"^loading the data returned a NoneType \(expected: Splits\)$"
+    ):
         _ = Data(load=load, image_shape=(1, 4, 4), classes=3).splits
 
 

@@ -19,7 +19,7 @@ from dsx.errors import DsxError, WorkFailed
 from dsx.export import bundle as exporting
 from dsx.export.bundle import Bundle
 from dsx.measure import this_device
-from dsx.search.design.selection import StudyChoice
+from dsx.search.design.selection import SelectedDesign
 from dsx.space import Design, SearchSpace, redesign
 from tests.export.always import Always
 from tests.export.conftest import Searched, cross_design, exact, make_space, search
@@ -39,7 +39,7 @@ def export(
     exporter: str = "model_py",
 ) -> Bundle:
     """Export a design of a search."""
-    choice = StudyChoice(
+    choice = SelectedDesign(
         space=space,
         design=design,
         study=study,
@@ -312,7 +312,7 @@ def test_files_that_do_not_reproduce_the_outputs_are_refused(
     searched: Searched, out: Path, exporter: str
 ) -> None:
     problems = {
-        "tampering": r"differ by [0-9.e+-]+ of the largest logit \(allowed: 0\.001\)",
+        "tampering": r"differ by [0-9.e+-]+ times the largest logit \(allowed: 0\.001\)",
         "not_a_number": "differ by nan",
         "requiring_dsx": "does not run in a fresh process: .*but it imports dsx",
         "silent": "does not run in a fresh process: .*No such file",

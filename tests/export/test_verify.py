@@ -32,7 +32,7 @@ def test_differences_are_relative_to_the_largest_logit(dtype: torch.dtype) -> No
     logits = LOGITS.to(dtype)
     assert verify.compare_logits(logits, logits) == (0.0, tolerance)
     off = (LOGITS.double() + 8 * tolerance).to(dtype)
-    with pytest.raises(WorkFailed, match=r"differ by .* of the largest logit"):
+    with pytest.raises(WorkFailed, match=r"differ by .* times the largest logit"):
         verify.compare_logits(off, logits)
     near = (LOGITS.double() + 2 * tolerance).to(dtype)
     difference, _ = verify.compare_logits(near, logits)

@@ -14,7 +14,7 @@ from dsx.activity import ignore_status
 from dsx.analysis import TrialState
 from dsx.errors import DsxError, WorkFailed, short
 from dsx.measure import Candidate, this_device
-from dsx.search.design.selection import load_choice
+from dsx.search.design.selection import load_selected
 from dsx.search.evaluator import Evaluator
 from dsx.search.plan import Plan, make_plan
 from dsx.space import load_space
@@ -84,7 +84,7 @@ def test_stored_weights_are_absent_until_they_are_recreated(
     file = stored.file
     damage(file)
     before = seen(file)
-    choice = load_choice(Study.open(stored.storage, "tiny"), "baseline")
+    choice = load_selected(Study.open(stored.storage, "tiny"), "baseline")
     absent, told = choice.weights is None, caplog.messages
     weights = Weights(open_database(stored.storage, create=True), stored.storage, "tiny", "p")
     weights.save(stored.baseline, choice.space.network())
@@ -329,7 +329,7 @@ def test_damaged_references_of_this_machine_are_named(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     reference_times = MachineReferenceTimes("device")
     reference_times["situation"] = 0.25
-    file = tmp_path / "dsx" / "sentinel.json"
+    file = tmp_path / "dsx" / "reference_times.json"
     damage(file)
     before = seen(file)
     if damage is ABSENT:

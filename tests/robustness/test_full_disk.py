@@ -47,7 +47,7 @@ SHORT = "pareto --plot", "archive"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a study of static metrics, and reference times of another machine."""
     folder = searched_in(tmp_path_factory.mktemp("full"), STATIC)
-    cache = folder / "cache" / "dsx" / "sentinel.json"
+    cache = folder / "cache" / "dsx" / "reference_times.json"
     cache.parent.mkdir(parents=True)
     cache.write_text(json.dumps({"other": {f"situation {number}": 1.0 for number in range(300)}}))
     return folder
@@ -67,7 +67,7 @@ def check(folder: Path, words: Sequence[str], line: str, limit: int, tally: Tall
     tally(KIND, right)
     assert right, (ended, sorted(after.keys() ^ before.keys()))
     *progress, last = ended.err.splitlines()
-    assert last.startswith("dsx: " + line.format(cache=folder / "cache" / "dsx" / "sentinel.json"))
+    assert last.startswith("dsx: " + line.format(cache=folder / "cache" / "dsx" / "reference_times.json"))
     assert ended.out == "" and all(text.startswith("watching") for text in progress)
 
 

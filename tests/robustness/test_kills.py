@@ -69,7 +69,7 @@ def whole_earlier_export(folder: Path) -> bool:
 
 
 def whole_cache(folder: Path) -> bool:
-    file = folder / "cache" / "dsx" / "sentinel.json"
+    file = folder / "cache" / "dsx" / "reference_times.json"
     return not file.exists() or isinstance(json.loads(file.read_text()), dict)
 
 

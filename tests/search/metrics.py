@@ -130,7 +130,7 @@ unsupported_exits = _refusing(_exits)
 def _interleaved(readings: Callable[[int], Any]) -> Metric:
     """Build a metric that is valid for one network, but not for several interleaved networks."""
 
-    def read_in_turn(candidates: Sequence[Candidate], waiting: object) -> list[Measurement]:
+    def read_interleaved(candidates: Sequence[Candidate], waiting: object) -> list[Measurement]:
         found: list[Measurement] = readings(len(candidates))
         return found
 
@@ -141,7 +141,7 @@ def _interleaved(readings: Callable[[int], Any]) -> Metric:
         noise="sampled",
         read=lambda candidate: Measurement(value=3.0, low=2.0, high=4.0),
         protocol=lambda space: {},
-        read_in_turn=read_in_turn,
+        read_interleaved=read_interleaved,
     )
 
 

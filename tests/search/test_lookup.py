@@ -12,7 +12,7 @@ from dsx.activity import ignore_status
 from dsx.analysis.measurement import DeploymentFacts
 from dsx.conv import ConvSpec
 from dsx.measure import Candidate, Measurement, this_device
-from dsx.search.design.measure_design import Single
+from dsx.search.design.measure_design import DesignMeasurement
 from dsx.search.design.selection import design_of
 from dsx.search.lookup import Lookup
 from dsx.search.plan import make_plan
@@ -76,14 +76,18 @@ def test_one_design_and_the_baseline_share_what_is_measured(storage: str) -> Non
     space = load_space(QUICK)
     names = [slot.name for slot in space.analysis.slots]
     design = space.design({names[-1]: ConvSpec(kernel_shape="cross")})
-    found = Single(space, design, open_measurements(storage)).measure([LATENCY, "peak_memory_mb"])
+    found = DesignMeasurement(space, design, open_measurements(storage)).measure(
+        [LATENCY, "peak_memory_mb"]
+    )
     assert len(rows(storage, MeasurementRow)) == 2
     assert found.design[LATENCY] == found.baseline[LATENCY]
-    fresh = Single(space, design, open_measurements(storage), fresh=True).measure([LATENCY])
+    fresh = DesignMeasurement(space, design, open_measurements(storage), fresh=True).measure(
+        [LATENCY]
+    )
     assert len(latencies(storage)) == 2
     assert not fresh.design[LATENCY].stored and not fresh.baseline[LATENCY].stored
     other = space.design({names[-1]: ConvSpec(kernel_shape="point")})
-    third = Single(space, other, open_measurements(storage)).measure([LATENCY])
+    third = DesignMeasurement(space, other, open_measurements(storage)).measure([LATENCY])
     assert len(latencies(storage)) == 2
     assert third.design[LATENCY].stored
     made = [row.provenance for row in latencies(storage)]

@@ -39,12 +39,12 @@ def again(
     storage: str,
     study: str,
     on_status: OnStatus = ignore_status,
-    in_turn: int = 8,
+    max_interleaved: int = 8,
 ) -> list[str]:
     """Time all designs of a study again."""
     plan, opened = reopened(storage, study)
     designs = [design_of(plan.space, entry) for entry in front(study, storage=storage).entries]
-    return remeasure(designs, ["latency_ms"], plan, opened, on_status, in_turn)
+    return remeasure(designs, ["latency_ms"], plan, opened, on_status, max_interleaved)
 
 
 def test_new_readings_are_added_to_old_readings(storage: str) -> None:
@@ -63,7 +63,7 @@ def test_new_readings_are_added_to_old_readings(storage: str) -> None:
 
 def test_designs_are_timed_in_groups(storage: str) -> None:
     events: list[Event] = []
-    assert len(again(storage, "quick", events.append, in_turn=2)) == 3
+    assert len(again(storage, "quick", events.append, max_interleaved=2)) == 3
     # Another process may hold the device lock.
     timings = [event for event in events if event.kind != Kind.WAITING_FOR_DEVICE]
     assert timings == [

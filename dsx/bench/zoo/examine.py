@@ -19,7 +19,7 @@ from dsx.export import Exporter, fresh_logits
 from dsx.files import scratch
 from dsx.lookup import find
 from dsx.measure.backends import prepare
-from dsx.measure.timing import COARSE, WorkloadClass, time_in_turn, timer
+from dsx.measure.timing import COARSE, WorkloadClass, time_interleaved, timer
 from dsx.process import torch_threads
 from dsx.space.network import analyse_network, unwrap_logits
 from dsx.space.yaml import Measure
@@ -153,7 +153,7 @@ class Examination:
         )
         networks = (self.network, self.deployed)
         runs = [prepare(measure.backend, each, self.sample, measure.threads) for each in networks]
-        eager, deployed = time_in_turn(runs, measure, {}, grain)
+        eager, deployed = time_interleaved(runs, measure, {}, grain)
         self.findings |= {
             "eager_ms": eager.value,
             "deployed_ms": deployed.value,

@@ -185,8 +185,8 @@ def _check_stride(stride: object) -> None:
         valid = False
     if not valid:
         raise SpecError(
-            f"channel_stride: {stride!r} is neither 'block' nor a fraction of the window "
-            "(0 < r <= 1; the overlap is 1 - r)"
+            f"channel_stride: {stride!r} must be 'block' or a fraction r of the window, "
+            "0 < r <= 1 (overlap 1 - r)"
         )
 
 

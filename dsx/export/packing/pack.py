@@ -107,7 +107,7 @@ class _Packing:
         self.dtype = max(reals, key=ROUNDING.__getitem__, default=torch.float64)
 
     def _target(self, name: str) -> str:
-        """Return the name in the deployed network of a tensor of the flat network."""
+        """Map the name of a tensor in the flat network to its name in the deployed network."""
         if name in self.targets:
             return self.targets[name]
         part, _, own = name.partition(".")

@@ -71,7 +71,7 @@ def unpack_bits(packed: torch.Tensor, width: int, count: int) -> torch.Tensor:
 
 
 def kernel_shapes(*drawings: str) -> torch.Tensor:
-    """Return kernel shapes that are drawn with "x" for each live position.
+    """Parse kernel shapes from drawings with "x" for each live position.
 
     Args:
         drawings: Kernel shapes, with rows separated by spaces.

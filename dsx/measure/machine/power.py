@@ -8,6 +8,8 @@ CPUS = Path("/sys/devices/system/cpu")
 def power_settings(cpus: Path = CPUS) -> str:
     """Describe the settings that determine the clock frequency of the processor.
 
+    The frequency itself and the temperature are not included, because they fluctuate.
+
     Args:
         cpus: Folder of the kernel's files about processors.
 

@@ -38,7 +38,7 @@ class Metric:
             closed form.
         always: Whether the metric is measured in every space that supports it.
         rank: Position in lists of the metrics of a stage; smaller ranks come first.
-        read_in_turn: Function that measures several candidates by interleaved timing, so that
+        read_interleaved: Function that measures several candidates by interleaved timing, so that
             drift affects all of them equally. Its arguments are the candidates and a function to
             be called if the device lock is held. None to measure candidates one by one.
         read_exported: Function that measures exported files and returns readings by name; None if
@@ -57,7 +57,7 @@ class Metric:
     closed_form: Callable[[Cost], float] | None = None
     always: bool = False
     rank: int = 10
-    read_in_turn: (
+    read_interleaved: (
         Callable[[Sequence[Candidate], Callable[[], None] | None], list[Measurement]] | None
     ) = None
     read_exported: Callable[[Exported], Mapping[str, Measurement]] | None = None

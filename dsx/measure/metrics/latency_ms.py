@@ -16,7 +16,7 @@ from dsx.measure.backends import Backend, versions
 from dsx.measure.candidate import Candidate, Exported
 from dsx.measure.metrics._base import Metric
 from dsx.measure.timing.clock import clock_for
-from dsx.measure.timing.interleaved import PROTOCOL, time_in_turn
+from dsx.measure.timing.interleaved import PROTOCOL, time_interleaved
 from dsx.measure.timing.reference_workload import reference_backend
 from dsx.measure.timing.workload_class import WorkloadClass, classify_workload
 from dsx.space import SearchSpace
@@ -45,7 +45,7 @@ def read_latencies(
     for group in dict.fromkeys(groups):
         members = [number for number, own in enumerate(groups) if own == group]
         first = candidates[members[0]]
-        found = time_in_turn(
+        found = time_interleaved(
             [runs[number] for number in members],
             first.space.file.measure,
             first.reference_times,
@@ -94,7 +94,7 @@ def read_exported(files: Exported) -> dict[str, Measurement]:
     candidate = files.candidate
     run = candidate.run_of(files.network)
     with activity(Kind.TIMING_EXPORT):
-        (reading,) = time_in_turn(
+        (reading,) = time_interleaved(
             [run],
             candidate.space.file.measure,
             candidate.reference_times,
@@ -121,7 +121,7 @@ METRIC = Metric(
     direction="minimize",
     stage="timed",
     read=read,
-    read_in_turn=read_latencies,
+    read_interleaved=read_latencies,
     protocol=protocol,
     read_exported=read_exported,
 )

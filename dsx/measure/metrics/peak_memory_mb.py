@@ -83,7 +83,7 @@ def _peak_cuda(run: Run) -> int:
 
 
 def protocol(space: SearchSpace) -> Mapping[str, Any]:
-    """Return the run settings, excluding the duration of a latency measurement.
+    """Return the run settings except the duration of timing, which does not affect peak memory.
 
     Args:
         space: The space.

@@ -1,7 +1,7 @@
 """Interleaved timing of networks and convolutions while holding the device lock."""
 
 from dsx.measure.timing.form_timer import timer
-from dsx.measure.timing.interleaved import time_in_turn
+from dsx.measure.timing.interleaved import time_interleaved
 from dsx.measure.timing.noise_check import NoiseCheck, check_noise
 from dsx.measure.timing.statistics import median_interval, spread
 from dsx.measure.timing.workload_class import COARSE, WorkloadClass, classify_workload
@@ -14,6 +14,6 @@ __all__ = [
     "classify_workload",
     "median_interval",
     "spread",
-    "time_in_turn",
+    "time_interleaved",
     "timer",
 ]

@@ -26,8 +26,8 @@ PROTOCOL = {
     "reference_workload": VERSION,
     "least_blocks": 200,
     "least_block_ms": 2.0,
-    "sentinel_share": 0.25,
-    "sentinel_neighbours": 8,
+    "reference_share": 0.25,
+    "reference_neighbours": 8,
     "most_drift": 2.0,
     "unseen": UNSEEN,
 }
@@ -42,7 +42,7 @@ CHECK_INTERVAL = 10
 """Number of rounds between two checks of convergence, each of which takes as long as a block."""
 
 
-def time_in_turn(
+def time_interleaved(
     runs: Sequence[Run],
     measure: Measure,
     reference_times: MutableMapping[str, float],
@@ -148,7 +148,7 @@ class _Rounds:
         begin = time.perf_counter()
         end = begin + WARM_UP_SHARE * self.measure.budget_seconds
         subject.run()
-        share = PROTOCOL["sentinel_share"]
+        share = PROTOCOL["reference_share"]
         block = max(PROTOCOL["least_block_ms"], self.reference * (1 - share) / share)
         last: list[float] = []
         for _ in rounds_until(end, least=1):
@@ -167,7 +167,7 @@ class _Rounds:
         subject.own.append(times.own)
         subject.wall.append(times.wall)
         subject.after.append(len(self.reference_samples))
-        share = PROTOCOL["sentinel_share"]
+        share = PROTOCOL["reference_share"]
         room = subject.calls * times.wall * share / (1 - share)
         self._sample_reference(max(1, int(room / self.reference)))
         subject.seconds += time.perf_counter() - begin
@@ -185,7 +185,7 @@ class _Rounds:
 
     def _estimate(self, subject: _Subject) -> tuple[Measurement, bool]:
         """Estimate from the blocks that can be corrected; return whether there are enough."""
-        half = int(PROTOCOL["sentinel_neighbours"]) // 2
+        half = int(PROTOCOL["reference_neighbours"]) // 2
         sums = np.concatenate([[0.0], np.cumsum(self.reference_samples)])
         after = np.array(subject.after)
         first, last = (

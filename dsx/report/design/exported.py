@@ -12,7 +12,7 @@ from dsx.report.text.console import console, transliterate
 from dsx.report.text.escape import json_text
 from dsx.report.text.listing import listing, print_rows
 from dsx.report.text.numbers import annotated, flag_notes, kind, title
-from dsx.store.studies import unfolded_words
+from dsx.store.studies import describe_unfolded
 
 Numbers = Mapping[str, Any]
 """Values of one metric in the manifest."""
@@ -69,7 +69,7 @@ def print_bundle(folder: Path, manifest: Mapping[str, Any], format: str) -> None
     if manifest["trained_for_export"]:
         out.print(_TRAINED, soft_wrap=True)
     if manifest["unfolded_norms"]:
-        remaining = unfolded_words(manifest["folded_norms"], manifest["unfolded_norms"])
+        remaining = describe_unfolded(manifest["folded_norms"], manifest["unfolded_norms"])
         out.print(f"batch norms: {remaining}", soft_wrap=True)
     for skipped in manifest["not_verified"]:
         out.print(f"not verified: {skipped['check']}: {skipped['reason']}", soft_wrap=True)

@@ -11,7 +11,7 @@ from dsx.report.text.listing import listing, print_rows
 from dsx.report.text.numbers import annotated, counted_unit, flag_notes, relative, title
 from dsx.search.design import Measured, MetricResult
 from dsx.space import Design, SearchSpace
-from dsx.store.studies import unfolded_words
+from dsx.store.studies import describe_unfolded
 
 Row = dict[str, object]
 
@@ -245,7 +245,7 @@ def norm_notes(deployments: Iterable[DeploymentFacts]) -> Iterator[str]:
     """
     for known in deployments:
         if known.unfolded_norms:
-            yield f"batch norms: {unfolded_words(known.folded_norms, known.unfolded_norms)}"
+            yield f"batch norms: {describe_unfolded(known.folded_norms, known.unfolded_norms)}"
             return
 
 

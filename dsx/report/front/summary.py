@@ -38,7 +38,7 @@ def headline(front: Front) -> str:
         (intervals overlap), bits 1.5 % of the baseline's".
     """
     if not front.on_front:
-        return front.why_empty
+        return front.empty_reason
     if not front.has_knee:
         names = ", ".join(title(name, front.units.get(name, "")) for name in front.at_chance)
         return f"no design on the front is better than chance in {names}"

@@ -65,7 +65,7 @@ def row(proxy: Proxy) -> dict[str, object]:
     agreed, pairs = proxy.agreement, proxy.pairs
     return {
         "proxy": proxy.name,
-        "stands_for": proxy.target,
+        "target": proxy.target,
         "designs": proxy.designs,
         "constant": proxy.constant or None,
         "kendall_tau": agreed and agreed.tau,

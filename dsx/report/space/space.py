@@ -125,7 +125,7 @@ def _about(
             "least": asdict(least),
             "most": asdict(most),
         },
-        "offers": [group.to_json() for group in option_groups(space)],
+        "options": [group.to_json() for group in option_groups(space)],
         "unmet": dict(unmet_constraints),
         "missing": space.missing,
         "weights": None if space.loaded_weights is None else asdict(space.loaded_weights),
@@ -133,7 +133,7 @@ def _about(
         "excluded": dict(space.analysis.excluded),
         "untraced": space.analysis.untraced,
         "uncounted": dict(space.analysis.uncounted),
-        "left_out": {choices.name: dict(choices.left_out) for choices in space.slot_options},
+        "unsupported": {choices.name: dict(choices.left_out) for choices in space.slot_options},
     }
 
 

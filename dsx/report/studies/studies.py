@@ -7,10 +7,12 @@ from dsx.report.text.console import console
 from dsx.report.text.listing import listing, print_rows
 from dsx.report.text.outcomes import failures_json, outcome_notes, shortened
 from dsx.secret import without_url_password
-from dsx.store.studies import StudyLine
+from dsx.store.studies import StudySummary
 
 
-def print_studies(studies: Sequence[StudyLine], format: str, about: Mapping[str, object]) -> None:
+def print_studies(
+    studies: Sequence[StudySummary], format: str, about: Mapping[str, object]
+) -> None:
     """Print studies to stdout.
 
     Args:
@@ -37,16 +39,16 @@ def print_studies(studies: Sequence[StudyLine], format: str, about: Mapping[str,
             out.print(f"{study.name}: {note}", soft_wrap=True)
 
 
-def _row(study: StudyLine) -> dict[str, object]:
+def _row(study: StudySummary) -> dict[str, object]:
     return {
         "study": study.name,
         "space": study.space,
         "designs": study.complete,
-        "draws": study.trials,
+        "trials": study.trials,
         "failed": study.outcomes.failed,
         "failures": failures_json(study.outcomes),
         "baseline_failure": without_url_password(study.outcomes.baseline_failure) or None,
-        "begun": f"{study.created_at:%Y-%m-%dT%H:%MZ}",
+        "created": f"{study.created_at:%Y-%m-%dT%H:%MZ}",
         "running": study.running,
     }
 

@@ -6,21 +6,21 @@ from dsx.search.design.compare_backends import (
     check_backends,
     compare_backends,
 )
-from dsx.search.design.measure_design import Measured, MetricResult, Single
-from dsx.search.design.selection import StudyChoice, load_choice
+from dsx.search.design.measure_design import DesignMeasurement, Measured, MetricResult
+from dsx.search.design.selection import SelectedDesign, load_selected
 from dsx.search.design.slot_table import SlotRow, SlotTable, load_slots
 
 __all__ = [
     "EAGER",
     "BackendLatency",
+    "DesignMeasurement",
     "Measured",
     "MetricResult",
-    "Single",
+    "SelectedDesign",
     "SlotRow",
     "SlotTable",
-    "StudyChoice",
     "check_backends",
     "compare_backends",
-    "load_choice",
+    "load_selected",
     "load_slots",
 ]

@@ -11,11 +11,11 @@ from dsx.measure.backends import Backend, unsupported
 from dsx.measure.metrics.latency_ms import NAME as LATENCY
 from dsx.process import torch_threads
 from dsx.search.candidates import lock_wait
-from dsx.search.design.measure_design import MetricResult, Single
+from dsx.search.design.measure_design import DesignMeasurement, MetricResult
 from dsx.search.evaluator import read_metrics
 from dsx.search.failures import failing_as_trial
 from dsx.search.plan import Plan, plan_metrics
-from dsx.space import SearchSpace, remeasured
+from dsx.space import SearchSpace, with_measure_settings
 from dsx.space.weights import state_of
 
 ALL, EAGER = "all", "eager"
@@ -34,7 +34,7 @@ class BackendLatency:
     latency: MetricResult | Unsupported
 
 
-def compare_backends(single: Single, wanted: Sequence[str]) -> list[BackendLatency]:
+def compare_backends(single: DesignMeasurement, wanted: Sequence[str]) -> list[BackendLatency]:
     """Look up or measure the latency of a design in several backends, interleaved.
 
     Args:
@@ -81,7 +81,7 @@ def _usable(
     spaces: dict[str, SearchSpace] = {}
     problems: dict[str, Unsupported] = {}
     for name in dict.fromkeys([EAGER, *(names(Backend) if everything else wanted)]):
-        remade = remeasured(space, backend=name)
+        remade = with_measure_settings(space, backend=name)
         problem = unsupported(remade.file.measure)
         if problem is None:
             spaces[name] = remade
@@ -104,7 +104,7 @@ class _Comparison:
 
     def __init__(
         self,
-        single: Single,
+        single: DesignMeasurement,
         spaces: dict[str, SearchSpace],
         lenient: bool,
         problems: dict[str, Unsupported],

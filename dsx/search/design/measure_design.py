@@ -63,7 +63,7 @@ class Measured:
     unsupported: Mapping[str, Unsupported]
 
 
-class Single:
+class DesignMeasurement:
     """Measures one design.
 
     Args:

@@ -20,7 +20,7 @@ from dsx.trust import restricted
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyChoice:
+class SelectedDesign:
     """A design with everything that is needed to build it again.
 
     Args:
@@ -45,9 +45,9 @@ class StudyChoice:
     reference_times: MutableMapping[str, float] = field(default_factory=dict)
 
 
-def load_choice(
+def load_selected(
     study: Study, pick: str, space: SearchSpace | None = None, trust: bool = False
-) -> StudyChoice:
+) -> SelectedDesign:
     """Load a design of a study.
 
     Args:
@@ -67,7 +67,7 @@ def load_choice(
     with permitted(space, trust):
         space = study_space(study.row, space)
         design = design_of(space, entry)
-    return StudyChoice(
+    return SelectedDesign(
         study=study.row.name,
         trial=entry.trial,
         space=space,

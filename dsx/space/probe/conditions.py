@@ -175,7 +175,7 @@ def _step(network: nn.Module, images: Tensor, data: Data, reduced: bool) -> nn.M
             f"{data.counted_classes}"
         )
     if not output.requires_grad:
-        raise DsxError("the output of the network does not depend on a trainable weight")
+        raise DsxError("the output of the network does not depend on any trainable weight")
     labels = torch.zeros(len(images), dtype=torch.long)
     try:
         F.cross_entropy(output.float(), labels).backward()  # type: ignore[no-untyped-call]

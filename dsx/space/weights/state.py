@@ -106,7 +106,8 @@ def _tensor(name: str, value: object) -> Tensor:
         raise_out_of_memory(error)
         raise DsxError(
             f"its state dict contains a {type(value).__name__} ({short(name)}), which cannot be "
-            "stored safely: get_extra_state may return tensors, numbers, strings, lists and dicts"
+            "stored safely: get_extra_state must return only tensors, numbers, strings, lists and "
+            "dicts"
         ) from error
     return found
 

@@ -39,7 +39,7 @@ def check_owner(engine: Engine, adopt: bool) -> None:
         owner = "Optuna" if optuna else "another program"
         raise StorageError(
             f"it holds tables of {owner} ({_listed(tables)}) and none of dsx (choose another "
-            f"database, or add the tables of dsx to this one: {parameter('adopt', True)})"
+            f"database, or let dsx add its tables to this one: {parameter('adopt', True)})"
         )
 
 

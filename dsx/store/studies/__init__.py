@@ -1,12 +1,12 @@
 """Studies and their trials in a database."""
 
-from dsx.store.studies.conditions import unfolded_words
+from dsx.store.studies.conditions import describe_unfolded
 from dsx.store.studies.failed_trials import FailedStudy, FailedTrial, load_failed
 from dsx.store.studies.names import check_study_name
 from dsx.store.studies.proxies import Proxy, ProxyReport, load_proxies, proxies_of
 from dsx.store.studies.read import front, load_front, load_values
 from dsx.store.studies.results import StudyResults, load_results
-from dsx.store.studies.studies import StudyLine, list_studies
+from dsx.store.studies.studies import StudySummary, list_studies
 from dsx.store.studies.study import Study, find_study
 from dsx.store.studies.study_rows import (
     add_study,
@@ -27,12 +27,13 @@ __all__ = [
     "Proxy",
     "ProxyReport",
     "Study",
-    "StudyLine",
     "StudyResults",
+    "StudySummary",
     "Trials",
     "add_study",
     "check_study_name",
     "delete_study",
+    "describe_unfolded",
     "find_study",
     "front",
     "has_results",
@@ -48,5 +49,4 @@ __all__ = [
     "load_values",
     "proxies_of",
     "set_reference",
-    "unfolded_words",
 ]

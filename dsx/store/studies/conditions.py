@@ -36,7 +36,7 @@ def measurement_conditions(
     return {
         **_devices(study, facts, numbers),
         **{name: str(settings[name]) for name in timing if name in settings},
-        "begun": f"{study.created_at:%Y-%m-%d %H:%M} UTC",
+        "created": f"{study.created_at:%Y-%m-%d %H:%M} UTC",
     }
 
 
@@ -149,10 +149,10 @@ def unfolded_note(baseline: DeployedAs | None) -> dict[str, str]:
     """
     if baseline is None or not baseline.unfolded:
         return {}
-    return {"batch norms": unfolded_words(baseline.folded, baseline.unfolded)}
+    return {"batch norms": describe_unfolded(baseline.folded, baseline.unfolded)}
 
 
-def unfolded_words(folded: int, unfolded: int) -> str:
+def describe_unfolded(folded: int, unfolded: int) -> str:
     """Describe the unfolded batch norms of a deployed network: "3 of 40 are not folded ...".
 
     Args:
@@ -200,7 +200,7 @@ def damage_note(readings: Sequence[int], trials: Sequence[int]) -> dict[str, str
 
 
 def _numbers(what: str, numbers: Sequence[int]) -> str:
-    """List numbers, but only the first few of many."""
+    """Format numbers as text, truncating long lists."""
     listed = ", ".join(map(str, numbers[:MOST_NAMED]))
     more = f" and {len(numbers) - MOST_NAMED} more" if len(numbers) > MOST_NAMED else ""
     return f"{what}{'' if len(numbers) == 1 else 's'} {listed}{more}"

@@ -14,7 +14,7 @@ from dsx.store.studies.study import find_study
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyLine:
+class StudySummary:
     """The summary of a study in one line.
 
     Args:
@@ -37,7 +37,7 @@ class StudyLine:
     running: str
 
 
-def list_studies(engine: Engine, name: str | None = None) -> list[StudyLine]:
+def list_studies(engine: Engine, name: str | None = None) -> list[StudySummary]:
     """List the studies of a database, newest last.
 
     Args:
@@ -63,7 +63,7 @@ def list_studies(engine: Engine, name: str | None = None) -> list[StudyLine]:
         query = query.where(StudyRow.name == find_study(engine, name).name)
     with Session(engine) as session:
         return [
-            StudyLine(
+            StudySummary(
                 name=row.name,
                 space=row.space,
                 created_at=row.created_at,

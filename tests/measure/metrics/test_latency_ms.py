@@ -17,7 +17,7 @@ from dsx.measure.timing import reference_workload as reference_workload
 from dsx.measure.timing.clock import CpuClock
 from dsx.measure.timing.interleaved import PROTOCOL
 from dsx.measure.timing.reference_workload import ReferenceWorkload
-from dsx.space.remeasured import remeasured
+from dsx.space.measure_settings import with_measure_settings
 from tests.measure.candidates import SMALL, SPECS, candidate
 from tests.measure.crowd import held_by_other
 from tests.measure.facts import deployment, timing
@@ -101,7 +101,7 @@ def test_each_candidate_gets_its_own_latency_and_forms(other: str) -> None:
     loaded = space(SHORT)
     design = loaded.design({"stages.0.conv1": ConvSpec(kernel_shape="cross")})
     fast = Candidate(loaded, design)
-    slow = Candidate(remeasured(loaded, backend=other), loaded.baseline)
+    slow = Candidate(with_measure_settings(loaded, backend=other), loaded.baseline)
     # A replacement for a network that takes many times as long.
     slow.__dict__["run"] = lambda: spin(0.01)
     for candidates in ([fast, slow], [slow, fast]):

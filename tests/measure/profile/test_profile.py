@@ -11,7 +11,7 @@ from dsx.errors import DsxError
 from dsx.measure import Candidate
 from dsx.measure.profile.profile import PLAIN, Breakdown, break_down
 from dsx.nets.small_cnn import SmallCnn
-from dsx.space.remeasured import remeasured
+from dsx.space.measure_settings import with_measure_settings
 from tests.space.space_files import replaced, space
 
 QUICK = replaced("measure: {batch: 1}", "measure: {batch: 4, budget_seconds: 0.1}")
@@ -103,7 +103,7 @@ def test_rows_have_the_slots_and_their_forms() -> None:
 
 
 def test_number_of_threads_is_restored() -> None:
-    loaded = remeasured(space(QUICK), threads=2)
+    loaded = with_measure_settings(space(QUICK), threads=2)
     break_down_one(Candidate(loaded, loaded.baseline))
     assert torch.get_num_threads() == 1
 
@@ -116,6 +116,6 @@ def test_number_of_threads_is_restored() -> None:
     ],
 )
 def test_unsupported_settings_are_one_line(settings: dict[str, str], problem: str) -> None:
-    loaded = remeasured(space(QUICK), **settings)
+    loaded = with_measure_settings(space(QUICK), **settings)
     with pytest.raises(DsxError, match=f"{problem}$"):
         break_down([Candidate(loaded, loaded.baseline)])

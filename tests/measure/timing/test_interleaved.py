@@ -24,7 +24,7 @@ from dsx.measure.timing.interleaved import (
     MIN_BLOCKS,
     PROTOCOL,
     _Rounds,
-    time_in_turn,
+    time_interleaved,
 )
 from dsx.measure.timing.reference_workload import ReferenceWorkload
 from dsx.measure.timing.workload_class import ALONE
@@ -131,7 +131,7 @@ def test_reference_workload_takes_at_most_its_share_of_the_time() -> None:
         sum(calls for name, calls, _ in blocks if name == "reference_workload") * 0.1
     )
     # Computed from the reference time, because the current drift is not known in advance.
-    assert 0.15 < reference_samples / (own + reference_samples) <= PROTOCOL["sentinel_share"]
+    assert 0.15 < reference_samples / (own + reference_samples) <= PROTOCOL["reference_share"]
     names = [name for name, _, _ in blocks]
     assert all(subject.calls > 0 for subject in state.subjects)
     assert names.count("reference_workload") == sum(len(subject.own) for subject in state.subjects)
@@ -151,7 +151,7 @@ def test_blocks_are_long_enough_after_an_interrupted_warm_up() -> None:
 @pytest.mark.timing
 def test_very_slow_network_is_run_a_few_times() -> None:
     run = Counting(0.05)
-    (found,) = time_in_turn([run], Measure(budget_seconds=0.001), {SITUATION: 0.2})
+    (found,) = time_interleaved([run], Measure(budget_seconds=0.001), {SITUATION: 0.2})
     # Warm-up, calibration of the number of calls, and the blocks.
     assert run.calls == 2 + MIN_BLOCKS
     assert (timing(found).blocks, timing(found).calls) == (3, 3)
@@ -163,7 +163,7 @@ def test_very_slow_network_is_run_a_few_times() -> None:
 def test_unconverged_timing_ends_with_the_budget() -> None:
     # One call takes as long as two others, as do half of the blocks.
     run = Counting(*[0.01, 0.02] * 100)
-    (found,) = time_in_turn([run], Measure(budget_seconds=0.4), {SITUATION: 0.2})
+    (found,) = time_interleaved([run], Measure(budget_seconds=0.4), {SITUATION: 0.2})
     assert found.provenance.converged is False
     assert (found.high - found.low) / found.value > 0.05
     # Two calls take at least 30 ms; warm-up and the last block are additional.
@@ -174,7 +174,7 @@ def test_unconverged_timing_ends_with_the_budget() -> None:
 @pytest.mark.timing
 def test_converged_timing_ends_after_the_minimum_number_of_blocks() -> None:
     settings = Measure(target_width=0.9, budget_seconds=600.0)
-    (found,) = time_in_turn([within(0.0005)], settings, {SITUATION: 0.2})
+    (found,) = time_interleaved([within(0.0005)], settings, {SITUATION: 0.2})
     assert found.provenance.converged is True
     least = PROTOCOL["least_blocks"]
     assert least <= timing(found).blocks == len(found.samples)
@@ -185,7 +185,7 @@ def test_converged_timing_ends_after_the_minimum_number_of_blocks() -> None:
 
 @pytest.mark.timing
 def test_a_longer_network_takes_longer() -> None:
-    short, long = time_in_turn(
+    short, long = time_interleaved(
         [within(0.002), within(0.004)], Measure(budget_seconds=0.15), {SITUATION: 0.2}
     )
     assert 1.5 < long.value / short.value < 2.5
@@ -194,7 +194,7 @@ def test_a_longer_network_takes_longer() -> None:
 
 def test_reading_has_provenance() -> None:
     reference_times: dict[str, float] = {}
-    (found,) = time_in_turn([product()], Measure(budget_seconds=0.1), reference_times)
+    (found,) = time_interleaved([product()], Measure(budget_seconds=0.1), reference_times)
     recorded = timing(found)
     stored = json.loads(json.dumps(to_json(found.provenance)))
     assert from_json(Provenance, stored) == found.provenance
@@ -213,7 +213,7 @@ def test_reference_time_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(reference_workload, "CALIBRATION_CALLS", 10)
     reference_times: dict[str, float] = {}
     measure = Measure(budget_seconds=0.02)
-    first, again = (time_in_turn([product()], measure, reference_times)[0] for _ in range(2))
+    first, again = (time_interleaved([product()], measure, reference_times)[0] for _ in range(2))
     assert len(reference_times) == 1
     (reference,) = reference_times.values()
     for found in (first, again):
@@ -263,7 +263,7 @@ def test_device_lock_and_threads_during_a_timing(threads: int) -> None:
         seen.add((is_held("cpu"), torch.get_num_threads(), torch.is_inference_mode_enabled()))
 
     measure = Measure(budget_seconds=0.02, threads=threads)
-    (found,) = time_in_turn([run], measure, {SITUATION: 0.2})
+    (found,) = time_interleaved([run], measure, {SITUATION: 0.2})
     assert seen == {(True, threads, True)}
     assert timing(found).clock == ("thread" if threads == 1 else "wall")
     assert not is_held("cpu")
@@ -279,7 +279,7 @@ def test_threads_are_restored_after_a_failure() -> None:
 
 def test_waiting_for_the_device_lock_is_reported(folder: Path) -> None:
     with held_by_other(folder) as (waiting, recorded):
-        time_in_turn(
+        time_interleaved(
             [product()], Measure(budget_seconds=0.02), {SITUATION: 0.2}, on_lock_wait=waiting
         )
     assert recorded == ["waiting"]
@@ -306,7 +306,7 @@ def test_long_timing_releases_the_lock_for_others(folder: Path) -> None:
 
         measure = Measure(budget_seconds=30.0, target_width=0.001)
         with pytest.raises(Enough):
-            time_in_turn([run], measure, {SITUATION: 0.2}, slice_seconds=0.05)
+            time_interleaved([run], measure, {SITUATION: 0.2}, slice_seconds=0.05)
         assert other.hear() == "done"
     pid = other.process.pid
     assert log.lines == [f"begin {pid}", f"end {pid}"]
@@ -329,7 +329,7 @@ def test_load_and_its_process_are_recorded() -> None:
         shares = [share_since(one), share_since(other)]
         # During the observation, other processes may have used every core.
         for _ in range(10):
-            (found,) = time_in_turn([product()], measure, {SITUATION: 0.2})
+            (found,) = time_interleaved([product()], measure, {SITUATION: 0.2})
             assert found.provenance.noisy is True
             assert (machine(found).others or 0.0) > 0.3
             named |= {heavy.pid for heavy in machine(found).heavy}
@@ -345,11 +345,11 @@ def test_extreme_drift_is_not_corrected(
     monkeypatch.setitem(interleaved.PROTOCOL, "most_drift", 2.0)
     measure = Measure(budget_seconds=0.1)
     known: dict[str, float] = {}
-    time_in_turn([product()], measure, known)
+    time_interleaved([product()], measure, known)
     # A drift of five, and of three quarters of that.
     for factor, corrected in ((5.0, False), (0.75, True)):
         reference_times = {situation: value / factor for situation, value in known.items()}
-        (found,) = time_in_turn([product()], measure, reference_times)
+        (found,) = time_interleaved([product()], measure, reference_times)
         recorded = timing(found)
         assert recorded.corrected is corrected
         assert (found.value == recorded.raw_ms) is not corrected

@@ -4,7 +4,7 @@ import pytest
 
 from dsx.measure.timing.workload_class import COARSE, classify_workload
 from dsx.space import load_space
-from dsx.space.remeasured import remeasured
+from dsx.space.measure_settings import with_measure_settings
 
 
 @pytest.mark.parametrize(
@@ -26,19 +26,19 @@ def test_larger_batch_is_coarser() -> None:
     digits = load_space("digits")
     per_image = digits.cost(digits.baseline).flops / len(digits.analysis.slots)
     least = int(COARSE / per_image) + 1
-    assert classify_workload(remeasured(digits, batch=least - 1)).grain == "fine"
-    assert classify_workload(remeasured(digits, batch=least)).grain == "coarse"
+    assert classify_workload(with_measure_settings(digits, batch=least - 1)).grain == "fine"
+    assert classify_workload(with_measure_settings(digits, batch=least)).grain == "coarse"
 
 
 def test_run_settings_change_the_workload_class() -> None:
     digits = load_space("digits")
     others = [
-        remeasured(digits, **settings)
+        with_measure_settings(digits, **settings)
         for settings in ({"batch": 1}, {"dtype": "float64"}, {"channels_last": True})
     ]
     names = {classify_workload(space).network for space in (digits, *others)}
     assert len(names) == 4
     # Backend, clock and threads belong to the situation of the reference workload.
-    assert classify_workload(remeasured(digits, threads=2, backend="compile")) == classify_workload(
-        digits
-    )
+    assert classify_workload(
+        with_measure_settings(digits, threads=2, backend="compile")
+    ) == classify_workload(digits)

@@ -112,7 +112,7 @@ def test_the_formats_contain_the_same_values(
     print_proxies(proxies, "csv")
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     flops = document["comparisons"][0]
-    assert (flops["proxy"], flops["stands_for"], flops["designs"]) == ("flops", "latency_ms", 10)
+    assert (flops["proxy"], flops["target"], flops["designs"]) == ("flops", "latency_ms", 10)
     assert flops["misordered"] == flops["misordered_pairs"] / flops["pairs"]
     for row, read in zip(rows, document["comparisons"], strict=True):
         assert row == {name: "" if v is None else str(v) for name, v in read.items()}

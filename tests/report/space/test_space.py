@@ -126,8 +126,8 @@ def test_as_json(space: SearchSpace, capsys: pytest.CaptureFixture[str]) -> None
     assert document["slots"] == slot_rows(space)
     assert document["cost"]["baseline"]["params"] == space.cost(space.baseline).params
     assert document["unmet"] == {"bits": "no design can meet this"}
-    assert any("groups 3" in label for label in document["left_out"]["stages.0.*"])
-    assert document["offers"] == [group.to_json() for group in option_groups(space)]
+    assert any("groups 3" in label for label in document["unsupported"]["stages.0.*"])
+    assert document["options"] == [group.to_json() for group in option_groups(space)]
     print_space(space, {}, "csv")
     assert capsys.readouterr().out.startswith("slot,channels,kernel,")
 

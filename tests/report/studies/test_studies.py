@@ -9,14 +9,14 @@ import pytest
 
 from dsx.analysis.reasons import Outcomes, Reason
 from dsx.report.studies.studies import print_studies
-from dsx.store.studies.studies import StudyLine
+from dsx.store.studies.studies import StudySummary
 
 FAILED = Outcomes(failed=2, failures=(Reason(text="KeyError: 3", trials=(1, 4)),))
 FAILURES = [{"reason": "KeyError: 3", "count": 2, "first": 1, "trials": [1, 4]}]
 
 
-def line(name: str, outcomes: Outcomes) -> StudyLine:
-    return StudyLine(
+def line(name: str, outcomes: Outcomes) -> StudySummary:
+    return StudySummary(
         name=name, space="t", created_at=datetime(2026, 1, 2), trials=7, complete=3,
         outcomes=outcomes, running="",
     )  # fmt: skip
@@ -25,7 +25,7 @@ def line(name: str, outcomes: Outcomes) -> StudyLine:
 def test_failures_are_listed_below_the_studies(capsys: pytest.CaptureFixture[str]) -> None:
     print_studies([line("a", Outcomes()), line("b", FAILED)], "table", {})
     header, _, _, note = capsys.readouterr().out.splitlines()
-    assert header.split() == ["study", "space", "designs", "draws", "failed", "begun", "running"]
+    assert header.split() == ["study", "space", "designs", "trials", "failed", "created", "running"]
     assert note == "b: All 2 candidates failed: 2 x KeyError: 3 (first: #1)"
 
 
@@ -33,7 +33,7 @@ def test_a_baseline_that_failed_is_named(capsys: pytest.CaptureFixture[str]) -> 
     failed = Outcomes(baseline_failure="KeyError: 'base'")
     print_studies([line("a", Outcomes()), line("b", failed)], "table", {})
     header, _, _, note = capsys.readouterr().out.splitlines()
-    assert header.split() == ["study", "space", "designs", "draws", "begun", "running"]
+    assert header.split() == ["study", "space", "designs", "trials", "created", "running"]
     assert note == "b: The baseline failed: KeyError: 'base'"
     for format in ("json", "csv"):
         print_studies([line("a", Outcomes()), line("b", failed)], format, {})
@@ -47,7 +47,7 @@ def test_no_column_of_failures_if_nothing_failed(
 ) -> None:
     print_studies([line("a", Outcomes())], "table", {})
     header, _ = capsys.readouterr().out.splitlines()
-    assert header.split() == ["study", "space", "designs", "draws", "begun", "running"]
+    assert header.split() == ["study", "space", "designs", "trials", "created", "running"]
 
 
 def test_json_contains_the_reasons(capsys: pytest.CaptureFixture[str]) -> None:

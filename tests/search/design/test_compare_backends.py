@@ -14,10 +14,10 @@ from dsx.measure import Metric
 from dsx.measure.backends import Backend
 from dsx.measure.metrics.latency_ms import NAME as LATENCY
 from dsx.search.design.compare_backends import BackendLatency, compare_backends
-from dsx.search.design.measure_design import MetricResult, Single
+from dsx.search.design.measure_design import DesignMeasurement, MetricResult
 from dsx.search.plan import plan_metrics
 from dsx.space import SearchSpace
-from dsx.space.remeasured import remeasured
+from dsx.space.measure_settings import with_measure_settings
 from dsx.space.space import build_space
 from dsx.store.measurements.measurements import open_measurements
 from tests.search.looking import Following, measured, trained
@@ -31,10 +31,10 @@ def quick(file: Path, measure: str = "budget_seconds: 0.1") -> SearchSpace:
     return build_space(file.stem, file.name, text)
 
 
-def known(single: Single, *backends: str) -> None:
+def known(single: DesignMeasurement, *backends: str) -> None:
     """Store latencies as if they had been measured."""
     for backend in backends:
-        space = remeasured(single.space, backend=backend)
+        space = with_measure_settings(single.space, backend=backend)
         metrics = {LATENCY: find(Metric, LATENCY)}
         plan = plan_metrics(space, metrics, single.measurements, learned=False)
         single.add(plan, single.candidate(space, single.design), LATENCY, exact(1.0))
@@ -50,15 +50,16 @@ def stored(lines: list[BackendLatency]) -> dict[str, bool]:
 def test_stored_latencies_are_found_also_by_a_search_in_that_backend(storage: str) -> None:
     space = quick(TIMED)
     first = compare_backends(
-        Single(space, space.baseline, open_measurements(storage)), ["onnxruntime"]
+        DesignMeasurement(space, space.baseline, open_measurements(storage)), ["onnxruntime"]
     )
     assert stored(first) == {"eager": False, "onnxruntime": False}
     again = compare_backends(
-        Single(space, space.baseline, open_measurements(storage)), ["onnxruntime", "eager"]
+        DesignMeasurement(space, space.baseline, open_measurements(storage)),
+        ["onnxruntime", "eager"],
     )
     assert stored(again) == {"eager": True, "onnxruntime": True}
     assert [line.backend for line in again] == ["eager", "onnxruntime"]
-    fresh = Single(space, space.baseline, open_measurements(storage), fresh=True)
+    fresh = DesignMeasurement(space, space.baseline, open_measurements(storage), fresh=True)
     assert stored(compare_backends(fresh, ["eager"])) == {"eager": False}
     assert sorted(measured(storage).values()) == [1, 2]
     follow = Following()
@@ -70,7 +71,7 @@ def test_stored_latencies_are_found_also_by_a_search_in_that_backend(storage: st
 
 def test_all_skips_unsupported_backends(storage: str) -> None:
     space = quick(TIMED, "channels_last: true")
-    single = Single(space, space.baseline, open_measurements(storage))
+    single = DesignMeasurement(space, space.baseline, open_measurements(storage))
     known(single, "eager", "compile")
     lines = compare_backends(single, ["all"])
     assert {line.backend for line in lines} == set(names(Backend))
@@ -93,7 +94,9 @@ def test_an_unsupported_backend_is_rejected_in_one_line(
 ) -> None:
     space = quick(TIMED, measure)
     with pytest.raises(DsxError) as caught:
-        compare_backends(Single(space, space.baseline, open_measurements(storage)), [backend])
+        compare_backends(
+            DesignMeasurement(space, space.baseline, open_measurements(storage)), [backend]
+        )
     assert str(caught.value).startswith(problem)
 
 
@@ -101,9 +104,11 @@ def test_learned_shapes_are_trained_first(storage: str, monkeypatch: pytest.Monk
     space = quick(LEARNED)
     design = space.design({"stages.0.conv1": ConvSpec(kernel_shape="learned", block_in=4)})
     with pytest.raises(DsxError, match=r"^the design has learned shapes"):
-        compare_backends(Single(space, design, open_measurements(storage)), ["onnxruntime"])
+        compare_backends(
+            DesignMeasurement(space, design, open_measurements(storage)), ["onnxruntime"]
+        )
     trainings = trained(monkeypatch)
-    single = Single(space, design, open_measurements(storage), train=True)
+    single = DesignMeasurement(space, design, open_measurements(storage), train=True)
     (line,) = compare_backends(single, ["eager"])
     assert isinstance(line.latency, MetricResult)
     assert len(trainings) == 1

@@ -15,10 +15,10 @@ from dsx.activity import Event, Kind
 from dsx.conv import ConvSpec
 from dsx.errors import DsxError, Unsupported, WorkFailed
 from dsx.measure import Candidate
-from dsx.search.design.measure_design import Measured, Single
-from dsx.search.design.selection import load_choice
+from dsx.search.design.measure_design import DesignMeasurement, Measured
+from dsx.search.design.selection import load_selected
 from dsx.space import Design, SearchSpace, load_space
-from dsx.space.remeasured import remeasured
+from dsx.space.measure_settings import with_measure_settings
 from dsx.space.space import build_space
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import MeasurementRow
@@ -57,7 +57,7 @@ def sources(found: Measured) -> set[bool]:
 def test_all_metrics_without_training_are_measured_by_default(storage: str) -> None:
     space = quick(TIMED)
     design = crossed(space)
-    single = Single(space, design, open_measurements(storage))
+    single = DesignMeasurement(space, design, open_measurements(storage))
     found = single.measure([])
     assert found.metrics.keys() | found.unsupported.keys() == CHEAP | {
         "energy_mj",
@@ -76,20 +76,22 @@ def test_all_metrics_without_training_are_measured_by_default(storage: str) -> N
 def test_stored_metrics_are_measured_again_only_if_requested(storage: str) -> None:
     space = quick(TIMED)
     design = crossed(space)
-    first = Single(space, design, open_measurements(storage)).measure([])
-    again = Single(space, design, open_measurements(storage)).measure([])
+    first = DesignMeasurement(space, design, open_measurements(storage)).measure([])
+    again = DesignMeasurement(space, design, open_measurements(storage)).measure([])
     assert sources(again) == {True}
     assert set(taken(storage).values()) == {1}
     for name, number in again.design.items():
         assert number.newest.value == first.design[name].newest.value
         assert abs((number.measured_at - first.design[name].measured_at).total_seconds()) < 60
-    fresh = Single(space, design, open_measurements(storage), fresh=True).measure(["latency_ms"])
+    fresh = DesignMeasurement(space, design, open_measurements(storage), fresh=True).measure(
+        ["latency_ms"]
+    )
     assert sources(fresh) == {False}
     counts = taken(storage)
     assert counts[design.id, "latency_ms"] == counts[space.baseline.id, "latency_ms"] == 2
     assert counts[design.id, "params"] == 1
     newest = (
-        Single(space, design, open_measurements(storage))
+        DesignMeasurement(space, design, open_measurements(storage))
         .measure(["latency_ms"])
         .design["latency_ms"]
     )
@@ -103,7 +105,7 @@ def test_stored_metrics_are_measured_again_only_if_requested(storage: str) -> No
 
 def test_the_baseline_is_measured_alone(storage: str) -> None:
     space = quick(TIMED)
-    found = Single(space, space.baseline, open_measurements(storage)).measure(["params"])
+    found = DesignMeasurement(space, space.baseline, open_measurements(storage)).measure(["params"])
     assert found.design.keys() == {"params"}
     assert not found.baseline
 
@@ -112,7 +114,7 @@ def test_a_search_finds_what_was_measured_here(storage: str) -> None:
     space = quick(TIMED)
     design = crossed(space)
     wanted = ["accuracy", "latency_ms", "params", "flops", "bits"]
-    Single(space, design, open_measurements(storage), train=True).measure(wanted)
+    DesignMeasurement(space, design, open_measurements(storage), train=True).measure(wanted)
     follow = Following()
     found = search(space, trials=3, storage=storage, report=follow)
     assert design.id in {entry.id for entry in found.entries}
@@ -126,9 +128,9 @@ def test_what_a_search_measured_is_found_here(storage: str) -> None:
     front = search(space, trials=3, storage=storage)
     before = measured(storage)
     for entry in front.entries:
-        design = load_choice(Study.open(storage, None), entry.id).design
+        design = load_selected(Study.open(storage, None), entry.id).design
         wanted = ["accuracy", "latency_ms", "params", "flops", "bits"]
-        found = Single(space, design, open_measurements(storage)).measure(wanted)
+        found = DesignMeasurement(space, design, open_measurements(storage)).measure(wanted)
         assert sources(found) == {True}
         for name, number in found.design.items():
             assert number.estimate == entry.metrics[name]
@@ -137,10 +139,10 @@ def test_what_a_search_measured_is_found_here(storage: str) -> None:
 
 def test_other_measurement_settings_are_another_protocol(storage: str) -> None:
     space = quick(TIMED)
-    Single(space, space.baseline, open_measurements(storage)).measure([])
-    other = Single(remeasured(space, batch=2), space.baseline, open_measurements(storage)).measure(
-        []
-    )
+    DesignMeasurement(space, space.baseline, open_measurements(storage)).measure([])
+    other = DesignMeasurement(
+        with_measure_settings(space, batch=2), space.baseline, open_measurements(storage)
+    ).measure([])
     stored = {name for name, number in other.design.items() if number.stored}
     assert stored == {"bits", "flops", "params"}
 
@@ -148,12 +150,16 @@ def test_other_measurement_settings_are_another_protocol(storage: str) -> None:
 def test_training_requires_permission(storage: str) -> None:
     space = quick(TINY)
     with pytest.raises(DsxError, match=r"^metric: accuracy of the baseline is known only after"):
-        Single(space, space.baseline, open_measurements(storage)).measure(["accuracy"])
+        DesignMeasurement(space, space.baseline, open_measurements(storage)).measure(["accuracy"])
     assert measured(storage) == Counter()
-    found = Single(space, space.baseline, open_measurements(storage), train=True).measure([])
+    found = DesignMeasurement(
+        space, space.baseline, open_measurements(storage), train=True
+    ).measure([])
     assert found.metrics.keys() >= CHEAP | {"accuracy"}
     # It is stored now, so that no training is needed.
-    again = Single(space, space.baseline, open_measurements(storage)).measure(["accuracy"])
+    again = DesignMeasurement(space, space.baseline, open_measurements(storage)).measure(
+        ["accuracy"]
+    )
     assert again.design["accuracy"].stored
 
 
@@ -169,29 +175,29 @@ def test_learned_shapes_are_trained_before_any_measurement(
     with pytest.raises(
         DsxError, match=r"^the design has learned shapes, which are known only after"
     ):
-        Single(space, design, open_measurements(storage)).measure(["params"])
+        DesignMeasurement(space, design, open_measurements(storage)).measure(["params"])
     with pytest.raises(
         DsxError, match=r"^the design has learned shapes, which are known only after"
     ):
-        Single(space, design, open_measurements(storage)).layers()
+        DesignMeasurement(space, design, open_measurements(storage)).layers()
     trainings = trained(monkeypatch)
-    found = Single(space, design, open_measurements(storage), train=True).measure([])
+    found = DesignMeasurement(space, design, open_measurements(storage), train=True).measure([])
     assert trainings
-    layers, _ = Single(space, design, open_measurements(storage), train=True).layers()
+    layers, _ = DesignMeasurement(space, design, open_measurements(storage), train=True).layers()
     assert layers.layers[1].form != "conv"
     with torch.random.fork_rng():
         candidate = Candidate(space, design)
         expected = space.analysis.cost_of(candidate.trained())
     assert found.design["params"].newest.value == expected.params
-    again = Single(space, design, open_measurements(storage)).measure([])
+    again = DesignMeasurement(space, design, open_measurements(storage)).measure([])
     assert {number.stored for number in again.design.values()} == {True}
 
 
 def test_metrics_of_learned_shapes_are_of_one_training(storage: str) -> None:
     space = quick(LEARNED)
     design = learned_design(space)
-    Single(space, design, open_measurements(storage), train=True).measure(["params"])
-    found = Single(space, design, open_measurements(storage), train=True).measure(
+    DesignMeasurement(space, design, open_measurements(storage), train=True).measure(["params"])
+    found = DesignMeasurement(space, design, open_measurements(storage), train=True).measure(
         ["params", "accuracy"]
     )
     # The accuracy requires training, which determines the shapes and the counts again.
@@ -208,7 +214,7 @@ def test_known_learned_shapes_need_no_training(storage: str) -> None:
     trained = Candidate(space, design).trained()
     events: list[Event] = []
     weights = trained.state_dict()
-    single = Single(
+    single = DesignMeasurement(
         space, design, open_measurements(storage), weights=weights, on_status=events.append
     )
     found = single.measure(["latency_ms", "params"])
@@ -229,13 +235,13 @@ def test_an_unsupported_metric_is_rejected_in_one_line(
 ) -> None:
     space = quick(TIMED)
     with pytest.raises(DsxError) as caught:
-        Single(space, space.baseline, open_measurements(storage)).measure([metric])
+        DesignMeasurement(space, space.baseline, open_measurements(storage)).measure([metric])
     assert str(caught.value).startswith(problem)
 
 
 def test_a_value_that_is_not_a_number_is_not_stored(storage: str) -> None:
     space = quick(TIMED)
-    single = Single(space, space.baseline, open_measurements(storage))
+    single = DesignMeasurement(space, space.baseline, open_measurements(storage))
     with pytest.raises(WorkFailed, match=r"^tests\.search\.metrics:value_nan is nan$"):
         single.measure(["tests.search.metrics:value_nan"])
     assert measured(storage) == Counter()
@@ -246,7 +252,7 @@ def test_a_failing_network_is_reported_in_one_line(storage: str, tmp_path: Path)
     file = varied(TINY, tmp_path, "model: small_cnn\nmodel_args: {width: 4}", fragile)
     space = load_space(file)
     with pytest.raises(WorkFailed, match=r"^KeyError: ") as caught:
-        Single(space, crossed(space), open_measurements(storage), train=True).measure(
+        DesignMeasurement(space, crossed(space), open_measurements(storage), train=True).measure(
             ["params", "accuracy"]
         )
     assert "\n" not in str(caught.value)
@@ -262,7 +268,9 @@ def test_an_interrupted_measurement_keeps_completed_metrics(storage: str) -> Non
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Single(space, space.baseline, open_measurements(storage), on_status=stop).measure([])
+        DesignMeasurement(
+            space, space.baseline, open_measurements(storage), on_status=stop
+        ).measure([])
     kept = {metric for _, metric in taken(storage)}
     assert kept == CHEAP - {"peak_memory_mb"}
 
@@ -271,20 +279,20 @@ def test_uncountable_metrics_are_reported_unless_requested(storage: str) -> None
     model = "tests.measure.metrics.test_deployed_flops:Unfollowed"
     text = with_rules("{match: '*', groups: [2]}", model=model).replace("{width: 8}", "{}")
     of = build_space("own", "own.yaml", text.replace("{batch: 1}", "{budget_seconds: 0.05}"))
-    found = Single(of, of.baseline, open_measurements(storage)).measure([])
+    found = DesignMeasurement(of, of.baseline, open_measurements(storage)).measure([])
     reason = "the operator counter cannot trace the network: TypeError: no tracing, please"
     assert found.unsupported["deployed_flops"] == Unsupported(reason)
     assert "deployed_flops" not in found.metrics
     assert found.metrics.keys() == found.design.keys() >= {"deployed_params", "latency_ms"}
     with pytest.raises(WorkFailed, match="cannot trace the network"):
-        Single(of, of.baseline, open_measurements(storage)).measure(["deployed_flops"])
+        DesignMeasurement(of, of.baseline, open_measurements(storage)).measure(["deployed_flops"])
 
 
 def test_layers_of_a_design_and_the_baseline(storage: str) -> None:
     space = quick(TIMED)
-    found, standing = Single(space, crossed(space), open_measurements(storage)).layers()
+    found, standing = DesignMeasurement(space, crossed(space), open_measurements(storage)).layers()
     assert len(found.layers) == len(standing.layers) == len(space.analysis.slots) + 1
-    (alone,) = Single(space, space.baseline, open_measurements(storage)).layers()
+    (alone,) = DesignMeasurement(space, space.baseline, open_measurements(storage)).layers()
     assert math.isclose(alone.ms, sum(layer.ms.value for layer in alone.layers))
     with Session(open_database(storage, create=False)) as session:
         assert session.scalars(select(MeasurementRow)).all() == []

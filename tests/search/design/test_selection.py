@@ -11,7 +11,7 @@ from dsx.analysis.estimate import Estimate
 from dsx.conv.deploy import Choice
 from dsx.errors import DsxError, StorageError
 from dsx.measure import Measurement, this_device
-from dsx.search.design.selection import load_choice
+from dsx.search.design.selection import load_selected
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import FormRow
 from dsx.store.measurements.measurements import MeasurementStore
@@ -28,7 +28,7 @@ def spans(numbers: Mapping[str, Measurement] | Mapping[str, Estimate]) -> dict[s
 
 def test_a_design_is_found_with_its_numbers_and_weights(finished: str) -> None:
     found = front("tiny", storage=finished)
-    choice = load_choice(Study.open(finished, "tiny"), "knee")
+    choice = load_selected(Study.open(finished, "tiny"), "knee")
     assert (choice.study, choice.trial) == ("tiny", found.knee.trial)
     assert choice.design.id == found.knee.id
     assert spans(choice.metrics) == spans(found.knee.metrics)
@@ -43,12 +43,12 @@ def test_a_design_measured_on_another_device_is_found_by_its_trial(copied: str) 
     there = before.entries[2]
     moved(copied, "tiny", [there.id])
     for pick in (f"#{there.trial}", there.id):
-        choice = load_choice(Study.open(copied, "tiny"), pick)
+        choice = load_selected(Study.open(copied, "tiny"), pick)
         assert choice.design.id == there.id
         assert spans(choice.metrics) == spans(there.metrics)
     # A pick by name considers only the device of the study.
     knee = front("tiny", storage=copied).knee
-    assert load_choice(Study.open(copied, "tiny"), "knee").design.id == knee.id != there.id
+    assert load_selected(Study.open(copied, "tiny"), "knee").design.id == knee.id != there.id
 
 
 def test_metrics_are_those_of_the_weights_not_means_over_seeds(copied: str) -> None:
@@ -62,7 +62,7 @@ def test_metrics_are_those_of_the_weights_not_means_over_seeds(copied: str) -> N
     )
     found = front("tiny", storage=copied).baseline_entry
     assert found is not None and found.metrics["accuracy"].seeds == 2
-    choice = load_choice(Study.open(copied, "tiny"), "baseline")
+    choice = load_selected(Study.open(copied, "tiny"), "baseline")
     assert choice.metrics["accuracy"].value == before.entries[0].metrics["accuracy"].value
 
 
@@ -77,20 +77,20 @@ def test_all_readings_of_timed_metrics_count_as_in_the_front(
         measurements.add(front("quick", storage=storage).baseline, "latency_ms", protocol, reading)
     found = front("quick", storage=storage).baseline_entry
     assert found is not None and found.metrics["latency_ms"].readings >= 3
-    choice = load_choice(Study.open(storage, "quick"), "baseline")
+    choice = load_selected(Study.open(storage, "quick"), "baseline")
     assert spans(choice.metrics) == spans(found.metrics)
     assert choice.metrics["latency_ms"].readings >= 3
 
 
 def test_the_newest_study_is_the_default(finished: str) -> None:
-    assert load_choice(Study.open(finished, None), "baseline").study == "tiny"
+    assert load_selected(Study.open(finished, None), "baseline").study == "tiny"
 
 
 def test_a_design_off_the_front_has_no_weights(storage: str) -> None:
     found = search(ONE, trials=4, storage=storage)
     kept = found.front_ids | {found.baseline}
     off = next(entry for entry in found.entries if entry.id not in kept)
-    choice = load_choice(Study.open(storage, "one"), f"#{off.trial}")
+    choice = load_selected(Study.open(storage, "one"), f"#{off.trial}")
     assert (choice.design.id, choice.weights) == (off.id, None)
 
 
@@ -98,18 +98,18 @@ def test_the_space_is_that_of_the_creation_of_the_study(storage: str, tmp_path: 
     space = varied(TINY, tmp_path, "width: 4", "width: 5")
     search(space, trials=1, storage=storage)
     space.write_text("broken: [")
-    choice = load_choice(Study.open(storage, "tiny"), "baseline")
+    choice = load_selected(Study.open(storage, "tiny"), "baseline")
     assert choice.space.file.model_args == {"width": 5}
 
 
 def test_new_forms_are_not_stored(finished: str) -> None:
-    choice = load_choice(Study.open(finished, "tiny"), "baseline")
+    choice = load_selected(Study.open(finished, "tiny"), "baseline")
     choice.form_cache["{}"] = Choice(form="dense", seconds={})
     assert rows(finished, FormRow) == []
 
 
 def test_missing_designs_and_databases_are_rejected(finished: str, storage: str) -> None:
     with pytest.raises(DsxError, match=r"no design called 'kne' in study 'tiny'.* 'knee'"):
-        load_choice(Study.open(finished, None), "kne")
+        load_selected(Study.open(finished, None), "kne")
     with pytest.raises(StorageError, match=r"no database at .*dsx\.db; `dsx search` creates one"):
-        load_choice(Study.open(storage, None), "knee")
+        load_selected(Study.open(storage, None), "knee")

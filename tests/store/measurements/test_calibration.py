@@ -14,7 +14,7 @@ from dsx.errors import WorkFailed
 from dsx.measure import this_device
 from dsx.measure.timing import device_lock as lock
 from dsx.measure.timing import reference_workload as reference_workload
-from dsx.measure.timing.interleaved import time_in_turn
+from dsx.measure.timing.interleaved import time_interleaved
 from dsx.space.yaml.schema import Measure
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import ReferenceTimeRow
@@ -191,7 +191,7 @@ def calibrate(line: Connection, folder: Path, storage: str) -> None:
     reference_times = of(open_database(storage, create=True))
     line.send("ready")
     line.recv()
-    time_in_turn([lambda: None], Measure(budget_seconds=0.01), reference_times)
+    time_interleaved([lambda: None], Measure(budget_seconds=0.01), reference_times)
     line.send(dict(reference_times))
 
 

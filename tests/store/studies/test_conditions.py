@@ -64,7 +64,7 @@ def test_one_device_is_described_with_its_settings(study: StudyRow) -> None:
         "versions": "Linux, Python 3.11, torch 2.13",
         "batch": "8",
         "dtype": "float32",
-        "begun": "2026-01-02 00:00 UTC",
+        "created": "2026-01-02 00:00 UTC",
     }
 
 
@@ -72,7 +72,7 @@ def test_the_device_of_the_study_is_the_first_of_several(study: StudyRow) -> Non
     numbers = number_devices(study, list(entries("c", "a", "b", "a")))
     assert numbers == {"b": 1, "a": 2, "c": 3}
     conditions = measurement_conditions(study, FACTS, numbers)
-    names = ["device", "device 1", "device 2", "device 3", "batch", "dtype", "begun"]
+    names = ["device", "device 1", "device 2", "device 3", "batch", "dtype", "created"]
     assert list(conditions) == names
     assert conditions["device"].startswith("3 devices mixed: ")
     assert conditions["device 2"] == "Xeon, 2 cores, 24 GiB; Linux, Python 3.11, torch 2.13"

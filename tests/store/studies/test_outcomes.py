@@ -106,7 +106,7 @@ def test_the_failure_of_a_baseline_is_reported_until_it_is_measured(storage: str
     outcomes = outcomes_of(engine)
     assert (outcomes.baseline_failure, outcomes.failed, outcomes.candidates) == ("second", 0, 0)
     empty = front("s", storage=storage)
-    assert empty.why_empty == ("No design is completed, because the baseline failed: second")
+    assert empty.empty_reason == ("No design is completed, because the baseline failed: second")
     (study,) = load_failed(engine, "s")
     assert [trial.reason for trial in study.trials] == ["first", "second"]
     trials.start(2, SPACE.baseline.id)

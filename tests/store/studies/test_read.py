@@ -97,7 +97,7 @@ def test_the_conditions_describe_device_and_settings(storage: str) -> None:
     # A network has several readings if the machine was loaded during the first one.
     conditions.pop("A/A check", None)
     assert conditions.keys() == {
-        *("device", "versions", "backend", "batch", "dtype", "threads", "deploy", "begun")
+        *("device", "versions", "backend", "batch", "dtype", "threads", "deploy", "created")
     }
     assert (conditions["batch"], conditions["dtype"]) == ("1", "float32")
     assert all(entry.fallbacks is not None for entry in found.entries)

@@ -7,7 +7,7 @@ from dsx.conv.sparsity.shapes._base import Shape
 
 
 def supports(k: int) -> Tensor:
-    """Return the mask of the middle column.
+    """Return the support of the middle column.
 
     Args:
         k: Side of the kernel, odd.

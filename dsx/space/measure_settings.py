@@ -10,7 +10,7 @@ from dsx.space.space import SearchSpace
 from dsx.space.yaml.schema import Measure
 
 
-def remeasured(space: SearchSpace, **settings: Any) -> SearchSpace:
+def with_measure_settings(space: SearchSpace, **settings: Any) -> SearchSpace:
     """Return a copy of a space with other settings of `measure`.
 
     Args:
