@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dsx.cli._options import DEFAULT_STORAGE
 from dsx.cli._resume_hint import command_line, lacks_password, storage_words
+from dsx.errors import printable
 
 if TYPE_CHECKING:
     from dsx.analysis import Front
@@ -53,8 +54,8 @@ class NextCommands:
         pick = _pick(found) if found.has_knee else "baseline"
 
         return Hints(
-            everything=self.command("pareto", "--all"),
-            design=self.command("show", "--pick", pick),
+            everything=printable(self.command("pareto", "--all")),
+            design=printable(self.command("show", "--pick", pick)),
         )
 
     def print_password_note(self) -> None:

@@ -25,10 +25,13 @@ def archive(
     from dsx.report.front import print_message
     from dsx.report.studies import check_folder, read_results, write_archive
     from dsx.report.text import working
+    from dsx.store.studies import check_study_name
 
     if out is not None:
         check_folder(out)
     with working("writing the archive"):
         results = read_results(study, storage, mix_devices)
+        # The name of a damaged database must not become the path of a folder.
+        check_study_name(results.front.study)
         written = write_archive(results, out or Path("studies") / results.front.study)
     print_message(f"Wrote {', '.join(str(file) for file in written)}")

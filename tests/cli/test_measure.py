@@ -25,7 +25,7 @@ def test_a_design_and_the_baseline(space: Path, tmp_path: Path) -> None:
     title, header, *lines = ended.out.splitlines()
     assert (ended.code, title[:7]) == (0, "timed: ")
     assert title.startswith("timed: 2x cross; 5x keep (")
-    assert header.split() == ["metric", "this", "design", "baseline", "ratio", "taken"]
+    assert header.split() == ["metric", "this", "design", "baseline", "ratio", "measured"]
     # Counts of the deployed network are shown if they differ from those of the design.
     names = [name for line in lines if (name := line.split()[0]) != "deployed"]
     assert names[:5] == ["flops", "params", "bits", "latency", "peak"]

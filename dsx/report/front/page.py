@@ -172,7 +172,7 @@ def _remark(front: Front, entry: Entry) -> str:
         remarks.append(legend(front, kind))
     if front.devices:
         remarks.append(f"device {front.devices[entry.device]}")
-    return f"<small>{', '.join(remarks)}</small>" if remarks else ""
+    return f"<small>{html(', '.join(remarks))}</small>" if remarks else ""
 
 
 def _notes(front: Front) -> Iterator[tuple[str, str]]:
