@@ -160,9 +160,10 @@ def named_options(tree: ast.AST) -> Iterator[int]:
         if isinstance(node.body[0], ast.Expr)
     }
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if id(node) not in docstrings and OPTION.search(node.value):
-                yield node.lineno
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+            continue
+        if id(node) not in docstrings and OPTION.search(node.value):
+            yield node.lineno
 
 
 def statements(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
