@@ -160,9 +160,9 @@ def named_options(tree: ast.AST) -> Iterator[int]:
         if isinstance(node.body[0], ast.Expr)
     }
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Constant) or id(node) in docstrings:
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
             continue
-        if isinstance(node.value, str) and OPTION.search(node.value):
+        if id(node) not in docstrings and OPTION.search(node.value):
             yield node.lineno
 
 

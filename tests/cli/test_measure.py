@@ -101,7 +101,7 @@ def test_a_design_of_a_study(used: Path) -> None:
     ("words", "problem"),
     [
         (["digts"], "no search space called 'digts' (allowed: "),
-        (["stages=cross"], "'stages=cross': 'cross' is not a setting (allowed: keep, "),
+        (["stages=cross"], "'stages=cross': 'cross' is not a setting (allowed: keep"),
         (
             ["--metric", "accuracy"],
             "--metric: accuracy of the baseline is known only after ",

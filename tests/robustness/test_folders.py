@@ -224,7 +224,7 @@ def test_a_batch_of_cifar_that_is_not_a_file_is_missing(tally: Tally, tmp_path: 
     folder = write_cifar(tmp_path, train=50, test=10, packed=False)
     (folder / "data_batch_2").unlink()
     os.mkfifo(folder / "data_batch_2")
-    with pytest.raises(DsxError, match="lacks data_batch_2 of CIFAR-10"):
+    with pytest.raises(DsxError, match="data_batch_2 of CIFAR-10 is missing"):
         _ = open_data("cifar10", {"root": str(folder)}).splits
     tally(KIND, True)
 

@@ -67,7 +67,9 @@ def check(folder: Path, words: Sequence[str], line: str, limit: int, tally: Tall
     tally(KIND, right)
     assert right, (ended, sorted(after.keys() ^ before.keys()))
     *progress, last = ended.err.splitlines()
-    assert last.startswith("dsx: " + line.format(cache=folder / "cache" / "dsx" / "reference_times.json"))
+    assert last.startswith(
+        "dsx: " + line.format(cache=folder / "cache" / "dsx" / "reference_times.json")
+    )
     assert ended.out == "" and all(text.startswith("watching") for text in progress)
 
 

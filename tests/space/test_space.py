@@ -45,8 +45,8 @@ def of_model(model: str) -> str:
     [
         (replaced("data: digits", "data: digit"), "3: data: no dataset called 'digit' "
          f"(allowed: {', '.join(names(Dataset))}). Did you mean 'digits'?"),
-        (replaced("data: digits", "data: torch.nn:Conv2d"), "3: data: torch.nn:Conv2d: needs "
-         "the argument 'in_channels'"),
+        (replaced("data: digits", "data: torch.nn:Conv2d"), "3: data: torch.nn:Conv2d: the "
+         "argument 'in_channels' is required"),
         (replaced("small_cnn", "smal_cnn"), "1: model: no net called 'smal_cnn' "
          f"(allowed: {', '.join(names(Net))}). Did you mean 'small_cnn'?"),
         (replaced("seed: 0", "augment: {crop: 8}"), "4: train.augment.crop: 8 is too large for "
@@ -67,8 +67,8 @@ def of_model(model: str) -> str:
          "the data has 10 classes"),
         (of_model(f"{NETWORKS}:Tinny"), "1: model: no attribute of tests.space.networks called "
          "'Tinny' (allowed: "),
-        (of_model(f"{NETWORKS}:NUMBER"), f"1: model: '{NETWORKS}:NUMBER' is a int, not something "
-         "that can be called"),
+        (of_model(f"{NETWORKS}:NUMBER"), f"1: model: '{NETWORKS}:NUMBER' is a int, which is "
+         "not callable"),
         (of_model(f"{NETWORKS}:no_module"), f"2: model_args: {NETWORKS}:no_module returns a str, "
          "not a nn.Module"),
         (of_model(f"{NETWORKS}:not_buildable"), f"2: model_args: {NETWORKS}:not_buildable cannot "
