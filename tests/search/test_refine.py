@@ -326,7 +326,7 @@ def test_dsx_refine_reports_what_it_measured(storage: str, tmp_path: Path) -> No
     assert line.startswith("time budget exhausted: 3 contested pairs before, ")
     assert len(ended.json["designs"]) == 3
     after = Counter(row.metric for row in rows(storage, MeasurementRow))
-    said = re.search(r"timed (\d+) times and trained (\d+) times", line)
+    said = re.search(r"(\d+) timings and (\d+) trainings", line)
     assert said is not None
     # On a loaded machine the time budget may end before the first measurement.
     assert [after[name] - before[name] for name in ("latency_ms", "accuracy")] == [
