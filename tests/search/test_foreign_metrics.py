@@ -63,7 +63,7 @@ def test_reports_show_them(storage: str, space: Path, tmp_path: Path) -> None:
     assert shown.code == 0 and "WATTS" in shown.out, shown
     proxies = dsx("pareto", "--proxies", "--json", *database, folder=tmp_path)
     assert proxies.code == 0, proxies
-    pairs = {(each["proxy"], each["target"]) for each in proxies.json["proxies"]}
+    pairs = {(each["proxy"], each["target"]) for each in proxies.json["proxies"]["comparisons"]}
     assert {("flops", WATTS), (GUESS, ERROR)} <= pairs
 
 
