@@ -80,7 +80,7 @@ CALLS: dict[str, Callable[[Case], object]] = {
     "front": lambda case: dsx.front("quick", storage=case.storage),
     "load_space": lambda case: dsx.load_space("digits"),
     "search": lambda case: dsx.search(QUICK, trials=2, storage=f"sqlite:///{case.folder}/new.db"),
-    "settle": lambda case: refine_study("quick", 0.5, storage=case.storage),
+    "refine": lambda case: refine_study("quick", 0.5, storage=case.storage),
     "measure": lambda case: case.single.measure(["latency_ms", "flops", "peak_memory_mb"]),
     "layers": lambda case: case.single.layers(),
     "onnxruntime": lambda case: compare_backends(case.single, ["onnxruntime"]),
@@ -225,7 +225,7 @@ def _interrupted_search(case: Case) -> None:
     dsx.search(QUICK, trials=9, storage=case.storage, report=interrupt)
 
 
-def _interrupted_settle(case: Case) -> None:
+def _interrupted_refinement(case: Case) -> None:
     refine_study("quick", 9.0, storage=case.storage, on_status=interrupt)
 
 
@@ -243,7 +243,7 @@ def _interrupted_comparison(case: Case) -> None:
 
 @pytest.mark.parametrize(
     "call",
-    [_interrupted_search, _interrupted_settle, _interrupted_measure, _interrupted_comparison],
+    [_interrupted_search, _interrupted_refinement, _interrupted_measure, _interrupted_comparison],
 )
 def test_an_exception_leaves_the_process_unchanged(
     call: Callable[[Case], None], case: Case

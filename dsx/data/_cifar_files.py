@@ -120,7 +120,7 @@ def read_batches(kind: Kind, root: Path) -> tuple[Batch, Batch]:
     with _errors_of(root, kind):
         place = _place(kind, root)
     if place.is_file() and not place.stat().st_size:
-        raise DsxError(f"{place} is empty (0 bytes)")
+        raise DsxError(f"{place}: is empty (0 bytes)")
     with _errors_of(place, kind):
         for name, stream in (_packed if place.is_file() else _unpacked)(place):
             stem = name.removesuffix(".bin")

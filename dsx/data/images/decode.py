@@ -207,7 +207,7 @@ def _identified(place: Place, file: BinaryIO) -> "Image":
     from PIL import Image, UnidentifiedImageError
 
     if not file.read(1):
-        raise DsxError(f"{place} is empty (0 bytes)")
+        raise DsxError(f"{place}: is empty (0 bytes)")
     try:
         return Image.open(file, formats=list(formats()))
     except UnidentifiedImageError as error:
