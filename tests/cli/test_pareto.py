@@ -129,7 +129,7 @@ def test_proxies_are_a_section_of_every_format(timed: Path, tmp_path: Path) -> N
     assert min(file.stat().st_size, proxies.stat().st_size) > 1000
     front, section = dsx("pareto", "--proxies", "--format", "csv", folder=timed).out.split("\n\n")
     assert front.startswith("id,trial,on_front,")
-    assert section.startswith("proxy,stands_for,designs,")
+    assert section.startswith("proxy,target,designs,")
     table = dsx("pareto", "--proxies", folder=timed).out
     assert "role" in table and "ceiling" in table
 
