@@ -36,7 +36,7 @@ def doctor(
     rows = [{"what": what, "finding": finding} for what, finding in found.findings.items()]
     about = {
         "device": asdict(found.device),
-        "quiet": {"enough": found.quiet.is_stable, **asdict(found.quiet)},
+        "noise": {"is_stable": found.noise.is_stable, **asdict(found.noise)},
         "repeated": None if found.repeated is None else asdict(found.repeated),
     }
     print_rows(rows, chosen_format(format, json), about, "findings")

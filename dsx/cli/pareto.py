@@ -57,14 +57,13 @@ def pareto(
     """Show the front of a study: summary, table and plot. Nothing is measured."""
     from dsx.report.front import axes, print_front, print_message
     from dsx.report.proxies import print_proxies, proxies_document
-    from dsx.report.studies import read_front, read_proxies
+    from dsx.report.studies import read_pareto
     from dsx.report.text import working
 
     chosen = chosen_format(format, json)
     _check_writable(plot, proxies)
     with working("reading the study"):
-        front = read_front(study, storage, mix_devices)
-        report = read_proxies(study, storage) if proxies else None
+        front, report = read_pareto(study, storage, mix_devices, proxies)
     # Unknown metrics are reported before anything is written or printed.
     axes(front, x, y)
     with working("writing plots"):

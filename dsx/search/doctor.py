@@ -42,13 +42,13 @@ class Examination:
     Args:
         findings: Subject to a description of what was found.
         device: This device.
-        quiet: Result of the noise check.
+        noise: Result of the noise check.
         repeated: Result of the A/A check over the database; None without a database.
     """
 
     findings: Mapping[str, str]
     device: Device
-    quiet: NoiseCheck
+    noise: NoiseCheck
     repeated: Agreement | None
 
 
@@ -80,7 +80,7 @@ def examine(storage: str, calibrate: bool = False) -> Examination:
         "database": database,
         "A/A check": "no readings" if repeated is None else repeated.words,
     }
-    return Examination(findings=findings, device=device, quiet=found, repeated=repeated)
+    return Examination(findings=findings, device=device, noise=found, repeated=repeated)
 
 
 def _hardware(device: Device) -> dict[str, str]:

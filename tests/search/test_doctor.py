@@ -25,8 +25,8 @@ from tests.search.again import copy_to
 
 def test_the_machine_is_described(storage: str) -> None:
     found = examine(storage)
-    findings, quiet = found.findings, found.quiet
-    assert (quiet.reference_ms > 0, found.device) == (True, this_device())
+    findings, noise = found.findings, found.noise
+    assert (noise.reference_ms > 0, found.device) == (True, this_device())
     assert findings["processor"] == this_device().processor
     assert findings["fingerprint"] == this_device().fingerprint
     assert this_device().torch_build in findings["torch"]

@@ -5,8 +5,7 @@ from dsx.report.studies.failed import print_failed
 from dsx.report.studies.reader import (
     is_folder,
     load_archive,
-    read_front,
-    read_proxies,
+    read_pareto,
     read_results,
 )
 from dsx.report.studies.studies import print_studies
@@ -17,8 +16,7 @@ __all__ = [
     "load_archive",
     "print_failed",
     "print_studies",
-    "read_front",
-    "read_proxies",
+    "read_pareto",
     "read_results",
     "write_archive",
 ]

@@ -58,43 +58,31 @@ def read_results(study: str | None, storage: str, mix_devices: bool = False) -> 
     return load_results(Study.open(storage, study), mix_devices)
 
 
-def read_front(study: str | None, storage: str, mix_devices: bool = False) -> Front:
-    """Read the front of a study from a database, or from the folder of an archived study.
-
-    Args:
-        study: Name of the study, or path of its folder; None for the newest study of the database.
-        storage: URL of the database.
-        mix_devices: Whether to include designs that were measured on other devices only; an archive
-            contains the designs with which it was written.
-
-    Returns:
-        The front.
-
-    Raises:
-        DsxError: If there is no such study, or it cannot be read.
-    """
-    if study is not None and is_folder(study):
-        return load_archive(Path(study)).front
-    return load_front(Study.open(storage, study), mix_devices)
-
-
-def read_proxies(study: str | None, storage: str) -> ProxyReport:
-    """Compare the rankings of the designs of a study by several metrics.
+def read_pareto(
+    study: str | None, storage: str, mix_devices: bool = False, proxies: bool = False
+) -> tuple[Front, ProxyReport | None]:
+    """Read the front of a study, and compare the rankings of its designs by several metrics.
 
     Args:
         study: Name of the study, or path of its folder, which contains only completed designs;
             None for the newest study of the database.
         storage: URL of the database.
+        mix_devices: Whether the front includes designs that were measured on other devices only; an
+            archive contains the designs with which it was written.
+        proxies: Whether to compare rankings.
 
     Returns:
-        The report.
+        The front, and the comparison of rankings; None if it is not requested.
 
     Raises:
-        DsxError: If there is no such study, or too few of its designs were measured.
+        DsxError: If there is no such study, it cannot be read, or too few of its designs were
+            measured for a comparison.
     """
     if study is not None and is_folder(study):
-        return proxies_of(load_archive(Path(study)))
-    return load_proxies(Study.open(storage, study))
+        results = load_archive(Path(study))
+        return results.front, proxies_of(results) if proxies else None
+    opened = Study.open(storage, study)
+    return load_front(opened, mix_devices), load_proxies(opened) if proxies else None
 
 
 def load_archive(folder: Path) -> StudyResults:

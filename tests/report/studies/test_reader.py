@@ -10,7 +10,7 @@ from dsx.errors import DsxError
 from dsx.files import as_text, sealed
 from dsx.report.front.rows import as_csv, document
 from dsx.report.studies.archive import write_archive
-from dsx.report.studies.reader import load_archive, read_front, read_proxies, read_results
+from dsx.report.studies.reader import load_archive, read_pareto, read_results
 from dsx.search.loop import search
 from dsx.store.studies.results import StudyResults
 from tests.search.spaces import TIMED
@@ -68,10 +68,11 @@ def test_an_archive_is_the_same_when_written_again(folder: Path, tmp_path: Path)
 
 
 def test_a_path_with_a_slash_is_a_folder(storage: str, folder: Path) -> None:
-    read = read_front("timed", storage), read_front(str(folder), "sqlite:///none.db")
-    assert document(read[0]) == document(read[1])
-    proxies = read_proxies("timed", storage), read_proxies(str(folder), "sqlite:///none.db")
-    assert proxies[0].proxies == proxies[1].proxies
+    stored, found = read_pareto("timed", storage, proxies=True)
+    archived, read = read_pareto(str(folder), "sqlite:///none.db", proxies=True)
+    assert document(stored) == document(archived)
+    assert found is not None and read is not None and found.proxies == read.proxies
+    assert read_pareto("timed", storage)[1] is None
 
 
 def test_the_archived_front_is_the_one_that_is_computed() -> None:

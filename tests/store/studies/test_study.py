@@ -66,6 +66,12 @@ def test_a_reading_command_opens_the_database_once(
     assert (len(seen.engines), seen.lookups) == (1, 1)
 
 
+def test_a_front_with_its_proxies_opens_the_database_once(open_study: str) -> None:
+    with watched() as seen:
+        pareto.pareto("quick", proxies=True, storage=open_study)
+    assert (len(seen.engines), seen.lookups) == (1, 1)
+
+
 WRITERS: dict[str, Callable[[str], None]] = {
     "measure": lambda storage: measure.measure(
         study="tiny", pick="baseline", metric=["params"], storage=storage
