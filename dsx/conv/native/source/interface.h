@@ -84,6 +84,9 @@ struct Team {
 struct Routines {
   int64_t (*conv_shared)(const Layer&, const Images&);  // bytes of the shared buffer; -1: not possible
   void (*conv)(const Layer&, const Images&, const Team&);
+  int64_t (*gradient_shared)(const Layer&, const Images&);
+  // Adds to the packed gradient of the weights, `output`; `residual` is the gradient of the output.
+  void (*gradient)(const Layer&, const Images&, const Team&);
 };
 
 struct Kernels {

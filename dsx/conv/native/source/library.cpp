@@ -87,23 +87,37 @@ using dsx::Layer;
 using dsx::Routines;
 using dsx::Team;
 
+using Size = int64_t (*)(const Layer&, const Images&);
+using Work = void (*)(const Layer&, const Images&, const Team&);
+
 // Returns 0; -1 if the kernels do not support the geometry; -2 if there is no memory.
-int conv(const Routines& kernels, const Layer& layer, const Images& images, int threads) {
-    const int64_t bytes = kernels.conv_shared(layer, images);
+int run(Size size, Work work, const Layer& layer, const Images& images, int threads) {
+    const int64_t bytes = size(layer, images);
     if (bytes < 0) return -1;
     void* buffer = shared.reserve(bytes);
     if (bytes > 0 && buffer == nullptr) return -2;
     if (threads <= 1) {
-        kernels.conv(layer, images, Team{0, 1, [] {}, reserve_scratch, buffer});
+        work(layer, images, Team{0, 1, [] {}, reserve_scratch, buffer});
         return 0;
     }
 #ifdef _OPENMP
 #pragma omp parallel num_threads(threads)
-    kernels.conv(layer, images, Team{omp_get_thread_num(), omp_get_num_threads(), barrier, reserve_scratch, buffer});
+    work(layer, images, Team{omp_get_thread_num(), omp_get_num_threads(), barrier, reserve_scratch, buffer});
 #else
-    kernels.conv(layer, images, Team{0, 1, [] {}, reserve_scratch, buffer});
+    work(layer, images, Team{0, 1, [] {}, reserve_scratch, buffer});
 #endif
     return 0;
+}
+
+template <class T>
+void pack(const T* weights, const int32_t* source, int64_t length, T* packed) {
+    for (int64_t i = 0; i < length; i++) packed[i] = source[i] < 0 ? T(0) : weights[source[i]];
+}
+
+template <class T>
+void unpack(const T* packed, const int32_t* source, int64_t length, T* weights) {
+    for (int64_t i = 0; i < length; i++)
+        if (source[i] >= 0) weights[source[i]] = packed[i];
 }
 
 }  // namespace
@@ -148,12 +162,27 @@ DSX_EXPORT int dsx_has_threads(void) {
 #endif
 }
 
-DSX_EXPORT int dsx_conv_f32(const Layer* layer, int64_t count, int64_t height, int64_t width, const void* input,
-                            const void* residual, void* output, int threads) {
-    return conv(dsx::kernels_in_use().f32, *layer, Images{count, height, width, input, residual, output}, threads);
-}
+// Each function exists for float and double.
+#define DSX_FUNCTIONS(SUFFIX, T)                                                                                       \
+    DSX_EXPORT int dsx_conv_##SUFFIX(const Layer* layer, int64_t count, int64_t height, int64_t width,                 \
+                                     const void* input, const void* residual, void* output, int threads) {             \
+        const Routines& kernels = dsx::kernels_in_use().SUFFIX;                                                        \
+        return run(kernels.conv_shared, kernels.conv, *layer,                                                          \
+                   Images{count, height, width, input, residual, output}, threads);                                    \
+    }                                                                                                                  \
+    /* Adds to `packed`, the packed gradient of the weights. */                                                        \
+    DSX_EXPORT int dsx_gradient_##SUFFIX(const Layer* layer, int64_t count, int64_t height, int64_t width,             \
+                                         const void* input, const void* gradient, void* packed, int threads) {         \
+        const Routines& kernels = dsx::kernels_in_use().SUFFIX;                                                        \
+        return run(kernels.gradient_shared, kernels.gradient, *layer,                                                  \
+                   Images{count, height, width, input, gradient, packed}, threads);                                    \
+    }                                                                                                                  \
+    DSX_EXPORT void dsx_pack_##SUFFIX(const T* weights, const int32_t* source, int64_t length, T* packed) {            \
+        pack(weights, source, length, packed);                                                                         \
+    }                                                                                                                  \
+    DSX_EXPORT void dsx_unpack_##SUFFIX(const T* packed, const int32_t* source, int64_t length, T* weights) {          \
+        unpack(packed, source, length, weights);                                                                       \
+    }
 
-DSX_EXPORT int dsx_conv_f64(const Layer* layer, int64_t count, int64_t height, int64_t width, const void* input,
-                            const void* residual, void* output, int threads) {
-    return conv(dsx::kernels_in_use().f64, *layer, Images{count, height, width, input, residual, output}, threads);
-}
+DSX_FUNCTIONS(f32, float)
+DSX_FUNCTIONS(f64, double)
