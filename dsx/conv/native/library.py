@@ -14,7 +14,7 @@ from pathlib import Path
 import torch  # noqa: F401
 
 from dsx.conv.native.compiling import LIBRARY
-from dsx.errors import DsxError, Unsupported, quoted, unknown
+from dsx.errors import DsxError, Unsupported, unknown
 
 ABI_VERSION = 1
 """Version of the C interface, as in source/library.cpp."""
@@ -92,10 +92,10 @@ def load() -> ctypes.CDLL | Unsupported:
         library = ctypes.CDLL(str(path))
         version = library.dsx_abi_version()
     except (OSError, AttributeError) as error:
-        return Unsupported(f"{quoted(path)} cannot be loaded: {error}")
+        return Unsupported(f"the library cannot be loaded: {error}")
     if version != ABI_VERSION:
         return Unsupported(
-            f"{quoted(path)} was compiled for another version of dsx (interface {version} instead "
+            f"'{path}' was compiled for another version of dsx (interface {version} instead "
             f"of {ABI_VERSION}); install dsx again"
         )
     library.dsx_instruction_sets.restype = ctypes.c_char_p
@@ -106,7 +106,7 @@ def load() -> ctypes.CDLL | Unsupported:
 
 def _missing(path: Path) -> Unsupported:
     if path != LIBRARY:
-        return Unsupported(f"{VARIABLE}: no file {quoted(path)}")
+        return Unsupported(f"{VARIABLE}: no file '{path}'")
     return Unsupported(
         "dsx was installed without them (no C++ compiler, or DSX_NATIVE=0); install a compiler, "
         "then dsx again"
