@@ -19,6 +19,9 @@ from dsx.conv.native.compiling import (
     find_compiler,
 )
 
+QUICK = ["-O0"]
+"""For libraries whose speed does not matter."""
+
 
 def program(path: Path, text: str) -> Path:
     path.write_text(f"#!/bin/sh\n{text}\n")
@@ -34,15 +37,15 @@ def built_in(path: Path) -> list[str]:
 
 
 def test_the_chosen_instruction_sets_are_built_in(compiler: Compiler, tmp_path: Path) -> None:
-    compile_library(tmp_path / "all.so", compiler)
+    compile_library(tmp_path / "all.so", compiler, QUICK)
     supported = built_in(tmp_path / "all.so")
     assert supported[-1] == "baseline"
     assert set(supported) <= {*INSTRUCTION_SETS, "baseline"}
     for name in compiler.instruction_sets:
-        compile_library(tmp_path / f"{name}.so", compiler, instruction_sets=[name])
+        compile_library(tmp_path / f"{name}.so", compiler, QUICK, instruction_sets=[name])
         found = built_in(tmp_path / f"{name}.so")
         assert found == [each for each in supported if each in (name, "baseline")]
-    compile_library(tmp_path / "none.so", compiler, instruction_sets=[])
+    compile_library(tmp_path / "none.so", compiler, QUICK, instruction_sets=[])
     assert built_in(tmp_path / "none.so") == ["baseline"]
 
 
@@ -63,7 +66,7 @@ def test_warnings_are_shown(
 ) -> None:
     header = tmp_path / "noisy.h"
     header.write_text('#warning "seen"\n')
-    compile_library(tmp_path / "x.so", compiler, flags=["-include", str(header)])
+    compile_library(tmp_path / "x.so", compiler, flags=[*QUICK, "-include", str(header)])
     assert "seen" in capfd.readouterr().err
 
 
@@ -74,9 +77,9 @@ def test_errors_of_the_compiler_are_raised_and_the_old_library_stays(
     header.write_text('#error "no way"\n')
     library.write_text("old")
     with pytest.raises(CompilationFailed, match=r"(?s)baseline\.cpp .*no way"):
-        compile_library(library, compiler, flags=["-include", str(header)])
+        compile_library(library, compiler, flags=[*QUICK, "-include", str(header)])
     with pytest.raises(CompilationFailed, match="ldsx_unknown"):
-        compile_library(library, compiler, flags=["-ldsx_unknown"])
+        compile_library(library, compiler, flags=[*QUICK, "-ldsx_unknown"])
     assert library.read_text() == "old"
     assert sorted(tmp_path.iterdir()) == [header, library]
 
@@ -85,10 +88,10 @@ def test_a_library_in_use_is_replaced_and_not_overwritten(
     compiler: Compiler, tmp_path: Path
 ) -> None:
     library = tmp_path / "x.so"
-    compile_library(library, compiler)
+    compile_library(library, compiler, QUICK)
     with library.open("rb") as used:
         content = used.read()
-        compile_library(library, compiler, instruction_sets=[])
+        compile_library(library, compiler, QUICK, instruction_sets=[])
         used.seek(0)
         assert used.read() == content != library.read_bytes()
 

@@ -70,7 +70,7 @@ def test_an_unknown_instruction_set_is_refused(found: Kernels) -> None:
 
 
 def test_the_variable_names_another_library(other: Path, compiler: Compiler) -> None:
-    compile_library(other, compiler, instruction_sets=[])
+    compile_library(other, compiler, flags=["-O0"], instruction_sets=[])
     assert kernels() == Kernels(
         path=str(other),
         instruction_sets=("baseline",),
@@ -122,7 +122,7 @@ def test_torch_and_the_kernels_share_one_libgomp(compiler: Compiler, tmp_path: P
         pytest.skip("needs a compiler with the libgomp of GCC")
     # The library needs libgomp even if the compiler finds that no function of it is called.
     path = tmp_path / "x.so"
-    compile_library(path, compiler, flags=["-Wl,--no-as-needed"])
+    compile_library(path, compiler, flags=["-O0", "-Wl,--no-as-needed"])
     environment = {**os.environ, VARIABLE: str(path)}
     command = [sys.executable, "-c", MAPPED]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
