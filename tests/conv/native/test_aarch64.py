@@ -28,16 +28,15 @@ def driver(cross_compiler: Compiler, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("aarch64")
     compile_library(folder / "libdsx.so", cross_compiler, ["-Werror"])
     program = folder / "driver"
-    command = [*cross_compiler.command, "-std=c++17", DRIVER, "-o", program]
-    # Some programs of the linker search for libgomp, which the library needs, by themselves.
-    link = [folder / "libdsx.so", "-Wl,-rpath,$ORIGIN", *cross_compiler.openmp]
+    command = [*cross_compiler.command, "-std=c++17", str(DRIVER), "-o", str(program)]
+    link = [str(folder / "libdsx.so"), "-Wl,-rpath,$ORIGIN", *cross_compiler.openmp]
     subprocess.run([*command, *link], check=True)
     return program
 
 
 def run(program: Path) -> dict[str, str]:
     """Run a program in the emulator, and return the values that it prints."""
-    command = [EMULATOR, "-L", LIBRARIES, program]
+    command = [EMULATOR, "-L", LIBRARIES, str(program)]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return dict(line.split(": ", 1) for line in shown.splitlines())
 

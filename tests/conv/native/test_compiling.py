@@ -160,7 +160,7 @@ def test_files_of_instruction_sets_export_only_their_own_names(
     subprocess.run(
         [*compiler.command, *flags, *defined, "-c", source, "-o", object_file], check=True
     )
-    command = ["nm", "--extern-only", "--defined-only", "--demangle", object_file]
+    command = ["nm", "--extern-only", "--defined-only", "--demangle", str(object_file)]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     exported = [line.split(maxsplit=2)[-1] for line in shown.splitlines()]
     assert f"dsx::{name}::kernels" in exported

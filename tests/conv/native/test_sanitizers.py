@@ -58,7 +58,7 @@ def test_a_planted_fault_is_found(
 ) -> None:
     source, library = tmp_path / "x.cpp", tmp_path / "x.so"
     source.write_text(f'extern "C" int fault(int at) {{ {FAULTS[fault]} }}')
-    command = [*compiler.command, "-shared", "-fPIC", source, "-o", library]
+    command = [*compiler.command, "-shared", "-fPIC", str(source), "-o", str(library)]
     subprocess.run([*command, *FLAGS], check=True)
     found = call(library, environment)
     assert found.returncode != 0 and fault in found.stderr
