@@ -1,9 +1,5 @@
-// Kernels for AVX2 and FMA.
+#include "interface.h"
+#define VECTOR_BYTES 32
+#include "kernels.h"
 
-#include "dispatch.h"
-
-namespace dsx::avx2 {
-
-const Kernels kernels{"avx2"};
-
-}  // namespace dsx::avx2
+DSX_KERNELS(avx2)

@@ -1,9 +1,6 @@
-// Kernels for AVX-512 (F, BW, DQ, VL) and FMA.
+#include "interface.h"
+#define VECTOR_BYTES 64
+#define WIDE
+#include "kernels.h"
 
-#include "dispatch.h"
-
-namespace dsx::avx512 {
-
-const Kernels kernels{"avx512"};
-
-}  // namespace dsx::avx512
+DSX_KERNELS(avx512)

@@ -1,9 +1,8 @@
-// Kernels for every processor of the target: SSE2 on x86-64, NEON on AArch64.
+#include "interface.h"
+#define VECTOR_BYTES 16
+#ifdef __aarch64__
+#define WIDE
+#endif
+#include "kernels.h"
 
-#include "dispatch.h"
-
-namespace dsx::baseline {
-
-const Kernels kernels{"baseline"};
-
-}  // namespace dsx::baseline
+DSX_KERNELS(baseline)

@@ -7,12 +7,9 @@
 // the whole library, which may be the copy for a processor that this machine does not have.
 
 #pragma once
+#include "interface.h"
 
 namespace dsx {
-
-struct Kernels {
-    const char* name;
-};
 
 #ifdef DSX_AVX512
 namespace avx512 {

@@ -1,7 +1,12 @@
 // The C interface of the library, and the choice of the instruction set.
 
 #include <atomic>
+#include <cstdlib>
 #include <cstring>
+#include <new>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 #include "dispatch.h"
 
@@ -45,6 +50,62 @@ std::atomic<const dsx::Kernels*>& in_use() {
     return kernels;
 }
 
+// A buffer that grows, and is reused by the next calls of its thread.
+class Buffer {
+   public:
+    ~Buffer() { std::free(start_); }
+    void* reserve(int64_t bytes) {
+        if (bytes > size_) {
+            std::free(start_);
+            size_ = (bytes + 4095) / 4096 * 4096;
+            start_ = std::aligned_alloc(64, static_cast<size_t>(size_));
+            if (start_ == nullptr) size_ = 0;
+        }
+        return start_;
+    }
+    int64_t size() const { return size_; }
+
+   private:
+    void* start_ = nullptr;
+    int64_t size_ = 0;
+};
+
+thread_local Buffer scratch, shared;
+
+void barrier() {
+#pragma omp barrier
+}
+
+void* reserve_scratch(int64_t bytes) {
+    void* start = scratch.reserve(bytes);
+    if (start == nullptr) std::abort();  // in a parallel region there is nobody to report to
+    return start;
+}
+
+using dsx::Images;
+using dsx::Layer;
+using dsx::Routines;
+using dsx::Team;
+
+// Returns 0; -1 if the kernels do not support the geometry; -2 if there is no memory.
+int conv(const Routines& kernels, const Layer& layer, const Images& images, int threads) {
+    const int64_t bytes = kernels.conv_shared(layer, images);
+    if (bytes < 0) return -1;
+    void* buffer = shared.reserve(bytes);
+    if (bytes > 0 && buffer == nullptr) return -2;
+    if (threads <= 1) {
+        kernels.conv(layer, images, Team{0, 1, [] {}, reserve_scratch, buffer});
+        return 0;
+    }
+#ifdef _OPENMP
+#pragma omp parallel num_threads(threads)
+    kernels.conv(layer, images, Team{omp_get_thread_num(), omp_get_num_threads(), barrier, reserve_scratch, buffer});
+#else
+    kernels.conv(layer, images, Team{0, 1, [] {}, reserve_scratch, buffer});
+#endif
+    return 0;
+}
+
 }  // namespace
 
 const dsx::Kernels& dsx::kernels_in_use() { return *in_use().load(std::memory_order_relaxed); }
@@ -85,4 +146,14 @@ DSX_EXPORT int dsx_has_threads(void) {
 #else
     return 0;
 #endif
+}
+
+DSX_EXPORT int dsx_conv_f32(const Layer* layer, int64_t count, int64_t height, int64_t width, const void* input,
+                            const void* residual, void* output, int threads) {
+    return conv(dsx::kernels_in_use().f32, *layer, Images{count, height, width, input, residual, output}, threads);
+}
+
+DSX_EXPORT int dsx_conv_f64(const Layer* layer, int64_t count, int64_t height, int64_t width, const void* input,
+                            const void* residual, void* output, int threads) {
+    return conv(dsx::kernels_in_use().f64, *layer, Images{count, height, width, input, residual, output}, threads);
 }

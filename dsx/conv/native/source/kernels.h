@@ -1,0 +1,13 @@
+// The table of kernels of one instruction set; each instruction-set file includes this once.
+#pragma once
+#include "convolve.h"
+
+#define DSX_KERNELS(NAME)                                        \
+  namespace dsx {                                                \
+  namespace NAME {                                               \
+  extern const Kernels kernels;                                  \
+  const Kernels kernels = {#NAME,                                \
+                           {conv_shared<float>, conv<float>},    \
+                           {conv_shared<double>, conv<double>}}; \
+  }                                                              \
+  }
