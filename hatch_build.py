@@ -20,7 +20,7 @@ class CompileKernels(BuildHookInterface[Any]):
     """The hook; hatch finds it because it is the only one in this file."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile the library beside its sources, and add it to a wheel.
+        """Compile the library next to its sources, and add it to a wheel.
 
         Args:
             version: Kind of the wheel, "standard" or "editable".

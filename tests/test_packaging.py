@@ -117,8 +117,8 @@ NONE = "dsx is built without compiled kernels"
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
-        ({"PATH": "/nowhere"}, f"{NONE}: no C++ compiler (tried: c++, g++, clang++)\n"),
-        ({"CXX": "/nowhere/c++"}, f"{NONE}: no C++ compiler (tried: /nowhere/c++)\n"),
+        ({"PATH": "/missing"}, f"{NONE}: no C++ compiler (tried: c++, g++, clang++)\n"),
+        ({"CXX": "/missing/c++"}, f"{NONE}: no C++ compiler (tried: /missing/c++)\n"),
         ({"DSX_NATIVE": "0"}, f"{NONE} (DSX_NATIVE=0)\n"),
     ],
     ids=["PATH", "CXX", "DSX_NATIVE"],
@@ -157,12 +157,12 @@ def test_a_compiler_that_fails_fails_the_build(
     fails = tmp_path / "fails"
     # It answers questions about its target, and compiles nothing.
     answers = f'case " $* " in *" -E "*) exec {compiler} "$@";; esac'
-    fails.write_text(f"#!/bin/sh\n{answers}\necho no luck >&2\nexit 1\n")
+    fails.write_text(f"#!/bin/sh\n{answers}\necho cannot compile >&2\nexit 1\n")
     fails.chmod(0o755)
     done = build(checkout, {"CXX": str(fails), "DSX_NATIVE": native})
     assert done.returncode == 1
     said = done.stdout + done.stderr
-    assert "no luck\n" in said and "Traceback" not in said
+    assert "cannot compile\n" in said and "Traceback" not in said
     assert said.endswith(
         "The compilation of the kernels failed; set DSX_NATIVE=0 to install dsx without compiled "
         "kernels, or CXX to another compiler\n"
@@ -174,8 +174,8 @@ def test_a_compiler_that_fails_fails_the_build(
     ("environment", "said"),
     [
         (
-            {"DSX_NATIVE": "1", "CXX": "nowhere"},
-            "DSX_NATIVE=1, and no C++ compiler (tried: nowhere)",
+            {"DSX_NATIVE": "1", "CXX": "missing"},
+            "DSX_NATIVE=1, and no C++ compiler (tried: missing)",
         ),
         ({"DSX_NATIVE": "yes"}, "DSX_NATIVE='yes' is not possible (allowed: 0, 1, or unset)"),
     ],

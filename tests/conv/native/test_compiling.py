@@ -1,4 +1,4 @@
-"""Compilation of the kernels: what is built in, what is refused, and what the compiler says."""
+"""Compilation of the kernels: what is built in and refused, and the messages of the compiler."""
 
 import ctypes
 import os
@@ -131,7 +131,7 @@ def test_the_compiler_can_be_chosen(compiler: Compiler, monkeypatch: pytest.Monk
     [
         ("__linux__ __x86_64__", ["-fopenmp"], ["avx512", "avx2"]),
         ("__linux__ __aarch64__", ["-fopenmp"], []),
-        # libomp of LLVM would be a second pool of threads beside that of torch.
+        # libomp of LLVM would be a second pool of threads in addition to that of torch.
         ("__linux__ __x86_64__ __clang__", [], ["avx512", "avx2"]),
         ("__APPLE__ __aarch64__ __clang__", [], []),
     ],
