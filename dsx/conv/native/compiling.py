@@ -1,7 +1,7 @@
 """Compilation of the C++ kernels into one shared library.
 
 This file uses only the standard library, because the build of the wheel and exported networks load
-it by its path, without dsx and torch.
+it by its path, without dsx and torch. Run as a program, it compiles the library of a checkout.
 """
 
 import os
@@ -146,3 +146,15 @@ def _run(commands: Sequence[Sequence[str]]) -> None:
     if failed:
         raise CompilationFailed("\n".join(failed))
     sys.stderr.write("".join(messages))
+
+
+def main() -> None:
+    """Compile the library of this checkout again."""
+    compiler = find_compiler()
+    if compiler is None:
+        sys.exit("no C++ compiler")
+    compile_library(LIBRARY, compiler)
+
+
+if __name__ == "__main__":
+    main()

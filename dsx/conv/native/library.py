@@ -34,7 +34,7 @@ class Kernels:
         has_threads: Whether the kernels can use several threads.
     """
 
-    path: Path
+    path: str
     instruction_sets: tuple[str, ...]
     instruction_set: str
     has_threads: bool
@@ -50,7 +50,7 @@ def kernels() -> Kernels | Unsupported:
     if isinstance(library, Unsupported):
         return library
     return Kernels(
-        path=library_path(),
+        path=str(library_path()),
         instruction_sets=_instruction_sets(library),
         instruction_set=library.dsx_instruction_set().decode(),
         has_threads=bool(library.dsx_has_threads()),
@@ -68,7 +68,7 @@ def use(instruction_set: str) -> None:
     """
     library = load()
     if isinstance(library, Unsupported):
-        raise DsxError(f"no compiled kernels: {library.reason}")
+        raise DsxError(f"there are no compiled kernels: {library.reason}")
     if library.dsx_use(instruction_set.encode()) != 0:
         raise DsxError(unknown("instruction set", instruction_set, _instruction_sets(library)))
 
@@ -87,21 +87,30 @@ def load() -> ctypes.CDLL | Unsupported:
     """
     path = library_path()
     if not path.is_file():
-        return Unsupported(f"no library at {path}; to compile it, install a C++ compiler and dsx")
+        return _missing(path)
     try:
         library = ctypes.CDLL(str(path))
-    except OSError as error:
-        return Unsupported(f"{path} cannot be loaded: {error}")
+        version = library.dsx_abi_version()
+    except (OSError, AttributeError) as error:
+        return Unsupported(f"the library cannot be loaded: {error}")
+    if version != ABI_VERSION:
+        return Unsupported(
+            f"'{path}' was compiled for another version of dsx (interface {version} instead "
+            f"of {ABI_VERSION}); install dsx again"
+        )
     library.dsx_instruction_sets.restype = ctypes.c_char_p
     library.dsx_instruction_set.restype = ctypes.c_char_p
     library.dsx_use.argtypes = [ctypes.c_char_p]
-    version = library.dsx_abi_version()
-    if version != ABI_VERSION:
-        return Unsupported(
-            f"{path} was compiled for another version of dsx (interface {version} instead of "
-            f"{ABI_VERSION}); install dsx again"
-        )
     return library
+
+
+def _missing(path: Path) -> Unsupported:
+    if path != LIBRARY:
+        return Unsupported(f"{VARIABLE}: no file '{path}'")
+    return Unsupported(
+        "dsx was installed without them (no C++ compiler, or DSX_NATIVE=0); install a compiler, "
+        "then dsx again"
+    )
 
 
 def _instruction_sets(library: ctypes.CDLL) -> tuple[str, ...]:

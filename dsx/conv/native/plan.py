@@ -108,10 +108,16 @@ def make_plan(live: Mask, reach: Reach, depthwise_kernel: tuple[int, int] | None
     weight_of = channel_of * taps + tap_of
     counts, entries, source = [], [], []
     for block in rows.reshape(-1, ROWS):
-        for segment, of_segment in zip(_segments(supports, support_of, block), _SEGMENT_ROWS, strict=True):
+        for segment, of_segment in zip(
+            _segments(supports, support_of, block), _SEGMENT_ROWS, strict=True
+        ):
             counts.append(len(segment))
             entries.append(segment)
-            source.append(_source(block[list(of_segment)], segment, supports, support_of, weight_of, inputs * taps))
+            source.append(
+                _source(
+                    block[list(of_segment)], segment, supports, support_of, weight_of, inputs * taps
+                )
+            )
     starts = np.searchsorted(tap_of, np.arange(kernel[0] * kernel[1] + 1))
     entry_list, source_list = _joined(entries), _joined(source)
     head = [
@@ -187,7 +193,12 @@ def _time(segments: Sequence[Numbers]) -> float:
 
 
 def _source(
-    rows: Numbers, segment: Numbers, supports: Mask, support_of: Numbers, weight_of: Numbers, per_output: int
+    rows: Numbers,
+    segment: Numbers,
+    supports: Mask,
+    support_of: Numbers,
+    weight_of: Numbers,
+    per_output: int,
 ) -> Numbers:
     """Return the index of each packed weight of a segment, entry by entry; -1 for padding."""
     index = rows * per_output + weight_of[segment][:, None]
