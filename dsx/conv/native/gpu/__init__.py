@@ -1,0 +1,1 @@
+"""Block-sparse convolutions on NVIDIA GPUs, by kernels in Triton."""
