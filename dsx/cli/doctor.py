@@ -36,6 +36,7 @@ def doctor(
     rows = [{"what": what, "finding": finding} for what, finding in found.findings.items()]
     about = {
         "device": asdict(found.device),
+        "kernels": asdict(found.kernels),
         "noise": {"is_stable": found.noise.is_stable, **asdict(found.noise)},
         "repeated": None if found.repeated is None else asdict(found.repeated),
     }

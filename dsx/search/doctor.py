@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 
 import dsx
-from dsx.errors import StorageError
+from dsx.conv.native import Kernels, kernels
+from dsx.errors import StorageError, Unsupported
 from dsx.measure import Device, this_device
 from dsx.measure.machine import (
     throttle_events,
@@ -42,12 +43,14 @@ class Examination:
     Args:
         findings: Subject to a description of what was found.
         device: This device.
+        kernels: Compiled kernels of dsx, or the reason why there are none.
         noise: Result of the noise check.
         repeated: Result of the A/A check over the database; None without a database.
     """
 
     findings: Mapping[str, str]
     device: Device
+    kernels: Kernels | Unsupported
     noise: NoiseCheck
     repeated: Agreement | None
 
@@ -71,8 +74,10 @@ def examine(storage: str, calibrate: bool = False) -> Examination:
     found = check_noise(measured if calibrate else reference_times)
     reference_times.update(measured)
     database, repeated = _database(storage, device)
+    compiled = kernels()
     findings = {
         **_hardware(device),
+        "kernels": _kernels(compiled),
         **(_calibrated(forgotten, measured) if calibrate else {}),
         **_noise(found, device),
         "fingerprint": device.fingerprint,
@@ -80,7 +85,9 @@ def examine(storage: str, calibrate: bool = False) -> Examination:
         "database": database,
         "A/A check": "no readings" if repeated is None else repeated.words,
     }
-    return Examination(findings=findings, device=device, noise=found, repeated=repeated)
+    return Examination(
+        findings=findings, device=device, kernels=compiled, noise=found, repeated=repeated
+    )
 
 
 def _hardware(device: Device) -> dict[str, str]:
@@ -104,7 +111,7 @@ def _software() -> dict[str, str]:
     return {
         "compiler": shutil.which("cc")
         or shutil.which("gcc")
-        or "none (required only by the backend compile)",
+        or "none (required by the backend compile, and to install the kernels)",
         **{package: _package(package, use) for package, use in OPTIONAL.items()},
         "spaces": ", ".join(shipped_spaces()),
     }
@@ -114,6 +121,15 @@ def _cores(device: Device) -> str:
     if device.cpu_quota is None:
         return str(device.cores)
     return f"{device.cores} (the container limits the CPU time to {device.cpu_quota:g} cores)"
+
+
+def _kernels(found: Kernels | Unsupported) -> str:
+    if isinstance(found, Unsupported):
+        return f"none: {found.reason}"
+    others = [name for name in found.instruction_sets if name != found.instruction_set]
+    threads = "several threads" if found.has_threads else "one thread (compiled without OpenMP)"
+    possible = f" (also possible: {', '.join(others)})" * bool(others)
+    return f"{found.instruction_set}{possible}, {threads}"
 
 
 def _energy() -> str:

@@ -100,6 +100,14 @@ def test_doctor_describes_the_machine(used: Path) -> None:
     assert len(table(dsx("doctor", "--format", "csv", folder=used).out)) == len(findings)
 
 
+def test_doctor_states_why_there_are_no_kernels(tmp_path: Path) -> None:
+    environment = {"DSX_KERNELS": "/nowhere/x.so"}
+    reason = "DSX_KERNELS: no file '/nowhere/x.so'"
+    document = dsx("doctor", "--json", folder=tmp_path, environment=environment).json
+    assert document["kernels"] == {"reason": reason}
+    assert {"what": "kernels", "finding": f"none: {reason}"} in document["findings"]
+
+
 def test_doctor_hides_passwords(tmp_path: Path) -> None:
     environment = {"DSX_STORAGE": "postgresql://u:s3cret@127.0.0.1:1/x"}
     ended = dsx("doctor", folder=tmp_path, environment=environment)

@@ -9,13 +9,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dsx import front
-from dsx.errors import StorageError
+from dsx.conv.native import Kernels, kernels
+from dsx.errors import StorageError, Unsupported
 from dsx.measure import this_device
 from dsx.measure.machine.energy_counters import unsupported_cpu_energy
 from dsx.measure.timing.clock import CpuClock
 from dsx.measure.timing.reference_workload import ReferenceWorkload
 from dsx.report.front.page import page
-from dsx.search.doctor import OPTIONAL, _cores, examine
+from dsx.search.doctor import OPTIONAL, _cores, _kernels, examine
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import MeasurementRow
 from dsx.store.measurements.calibration import MachineReferenceTimes
@@ -36,6 +37,27 @@ def test_the_machine_is_described(storage: str) -> None:
     assert "digits" in findings["spaces"].split(", ")
     assert all(findings[name].endswith(f"({use})") for name, use in OPTIONAL.items())
     assert all(isinstance(found, str) and found for found in findings.values())
+
+
+def test_the_kernels_in_use_are_described(storage: str) -> None:
+    examined = examine(storage)
+    assert examined.kernels == kernels()
+    assert examined.findings["kernels"] == _kernels(examined.kernels)
+    found = Kernels(
+        path="libdsx.so",
+        instruction_sets=("avx512", "avx2", "baseline"),
+        instruction_set="avx2",
+        has_threads=True,
+    )
+    assert _kernels(found) == "avx2 (also possible: avx512, baseline), several threads"
+    alone = Kernels(
+        path="libdsx.so",
+        instruction_sets=("baseline",),
+        instruction_set="baseline",
+        has_threads=False,
+    )
+    assert _kernels(alone) == "baseline, one thread (compiled without OpenMP)"
+    assert _kernels(Unsupported("no compiler")) == "none: no compiler"
 
 
 def test_the_reference_workload_is_recalibrated(

@@ -1,0 +1,5 @@
+"""Compiled kernels in C++."""
+
+from dsx.conv.native.library import Kernels, kernels, use
+
+__all__ = ["Kernels", "kernels", "use"]

@@ -1,0 +1,125 @@
+"""The compiled library of this process, and the instruction set that it uses.
+
+The environment variable DSX_KERNELS names another library to load; the tests of the kernels use it.
+"""
+
+import ctypes
+import functools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+# The library needs libgomp.so.1. Once torch is imported, the one that torch brings is found first,
+# and both use the same threads.
+import torch  # noqa: F401
+
+from dsx.conv.native.compiling import LIBRARY
+from dsx.errors import DsxError, Unsupported, unknown
+
+ABI_VERSION = 1
+"""Version of the C interface, as in source/library.cpp."""
+
+VARIABLE = "DSX_KERNELS"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernels:
+    """The compiled kernels of this process.
+
+    Args:
+        path: Path of the library.
+        instruction_sets: Names of the instruction sets that are built in and that this processor
+            supports, best first.
+        instruction_set: Name of the one in use.
+        has_threads: Whether the kernels can use several threads.
+    """
+
+    path: str
+    instruction_sets: tuple[str, ...]
+    instruction_set: str
+    has_threads: bool
+
+
+def kernels() -> Kernels | Unsupported:
+    """Describe the compiled kernels, after loading them on first use.
+
+    Returns:
+        The kernels, or the reason why there are none.
+    """
+    library = load()
+    if isinstance(library, Unsupported):
+        return library
+    return Kernels(
+        path=str(library_path()),
+        instruction_sets=_instruction_sets(library),
+        instruction_set=library.dsx_instruction_set().decode(),
+        has_threads=bool(library.dsx_has_threads()),
+    )
+
+
+def use(instruction_set: str) -> None:
+    """Use another instruction set for all further calls in this process.
+
+    Args:
+        instruction_set: One of `Kernels.instruction_sets`.
+
+    Raises:
+        DsxError: If there are no kernels, or none of this name.
+    """
+    library = load()
+    if isinstance(library, Unsupported):
+        raise DsxError(f"there are no compiled kernels: {library.reason}")
+    if library.dsx_use(instruction_set.encode()) != 0:
+        raise DsxError(unknown("instruction set", instruction_set, _instruction_sets(library)))
+
+
+def library_path() -> Path:
+    """Return the path of the library of this process, which need not exist."""
+    return Path(os.environ.get(VARIABLE) or LIBRARY)
+
+
+@functools.cache
+def load() -> ctypes.CDLL | Unsupported:
+    """Load the library once.
+
+    Returns:
+        The library, or the reason why it cannot be used.
+    """
+    path = library_path()
+    if not path.is_file():
+        return _missing(path)
+    try:
+        library = ctypes.CDLL(str(path))
+        version = library.dsx_abi_version()
+    except (OSError, AttributeError) as error:
+        return Unsupported(f"the library cannot be loaded: {error}")
+    if version != ABI_VERSION:
+        return Unsupported(
+            f"'{path}' was compiled for another version of dsx (interface {version} instead "
+            f"of {ABI_VERSION}); install dsx again"
+        )
+    library.dsx_instruction_sets.restype = ctypes.c_char_p
+    library.dsx_instruction_set.restype = ctypes.c_char_p
+    library.dsx_use.argtypes = [ctypes.c_char_p]
+    pointer, number = ctypes.c_void_p, ctypes.c_int64
+    for suffix in ("f32", "f64"):
+        for name in ("conv", "gradient"):
+            function = getattr(library, f"dsx_{name}_{suffix}")
+            function.argtypes = [pointer, *[number] * 3, *[pointer] * 3, ctypes.c_int]
+        for name in ("pack", "unpack"):
+            function = getattr(library, f"dsx_{name}_{suffix}")
+            function.argtypes, function.restype = [pointer, pointer, number, pointer], None
+    return library
+
+
+def _missing(path: Path) -> Unsupported:
+    if path != LIBRARY:
+        return Unsupported(f"{VARIABLE}: no file '{path}'")
+    return Unsupported(
+        "dsx was installed without them (no C++ compiler, or DSX_NATIVE=0); install a compiler, "
+        "then dsx again"
+    )
+
+
+def _instruction_sets(library: ctypes.CDLL) -> tuple[str, ...]:
+    return tuple(library.dsx_instruction_sets().decode().split())

@@ -1,0 +1,5 @@
+#include "interface.h"
+#define VECTOR_BYTES 32
+#include "kernels.h"
+
+DSX_KERNELS(avx2)

@@ -1,0 +1,188 @@
+// The C interface of the library, and the choice of the instruction set.
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include "dispatch.h"
+
+#define DSX_EXPORT extern "C" __attribute__((visibility("default")))
+
+namespace {
+
+// Raise this number, and ABI_VERSION in library.py, when a function of the C interface changes.
+constexpr int abi_version = 1;
+
+struct Candidate {
+    const dsx::Kernels* kernels;
+    bool (*is_supported)();
+};
+
+// Best first. The flags in compiling.py are those of the processor features that are checked here.
+const Candidate candidates[] = {
+#ifdef DSX_AVX512
+    {&dsx::avx512::kernels,
+     [] {
+         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                __builtin_cpu_supports("fma");
+     }},
+#endif
+#ifdef DSX_AVX2
+    {&dsx::avx2::kernels,
+     [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }},
+#endif
+    {&dsx::baseline::kernels, [] { return true; }},
+};
+
+const dsx::Kernels* best() {
+    for (const Candidate& candidate : candidates)
+        if (candidate.is_supported()) return candidate.kernels;
+    return &dsx::baseline::kernels;
+}
+
+std::atomic<const dsx::Kernels*>& in_use() {
+    static std::atomic<const dsx::Kernels*> kernels{best()};
+    return kernels;
+}
+
+// A buffer that grows, and is reused by the next calls of its thread.
+class Buffer {
+   public:
+    ~Buffer() { std::free(start_); }
+    void* reserve(int64_t bytes) {
+        if (bytes > size_) {
+            std::free(start_);
+            size_ = (bytes + 4095) / 4096 * 4096;
+            start_ = std::aligned_alloc(64, static_cast<size_t>(size_));
+            if (start_ == nullptr) size_ = 0;
+        }
+        return start_;
+    }
+    int64_t size() const { return size_; }
+
+   private:
+    void* start_ = nullptr;
+    int64_t size_ = 0;
+};
+
+thread_local Buffer scratch, shared;
+
+void barrier() {
+#pragma omp barrier
+}
+
+void* reserve_scratch(int64_t bytes) {
+    void* start = scratch.reserve(bytes);
+    if (start == nullptr) std::abort();  // in a parallel region there is nobody to report to
+    return start;
+}
+
+using dsx::Images;
+using dsx::Layer;
+using dsx::Routines;
+using dsx::Team;
+
+using Size = int64_t (*)(const Layer&, const Images&);
+using Work = void (*)(const Layer&, const Images&, const Team&);
+
+// Returns 0; -1 if the kernels do not support the geometry; -2 if there is no memory.
+int run(Size size, Work work, const Layer& layer, const Images& images, int threads) {
+    const int64_t bytes = size(layer, images);
+    if (bytes < 0) return -1;
+    void* buffer = shared.reserve(bytes);
+    if (bytes > 0 && buffer == nullptr) return -2;
+    if (threads <= 1) {
+        work(layer, images, Team{0, 1, [] {}, reserve_scratch, buffer});
+        return 0;
+    }
+#ifdef _OPENMP
+#pragma omp parallel num_threads(threads)
+    work(layer, images, Team{omp_get_thread_num(), omp_get_num_threads(), barrier, reserve_scratch, buffer});
+#else
+    work(layer, images, Team{0, 1, [] {}, reserve_scratch, buffer});
+#endif
+    return 0;
+}
+
+template <class T>
+void pack(const T* weights, const int32_t* source, int64_t length, T* packed) {
+    for (int64_t i = 0; i < length; i++) packed[i] = source[i] < 0 ? T(0) : weights[source[i]];
+}
+
+template <class T>
+void unpack(const T* packed, const int32_t* source, int64_t length, T* weights) {
+    for (int64_t i = 0; i < length; i++)
+        if (source[i] >= 0) weights[source[i]] = packed[i];
+}
+
+}  // namespace
+
+const dsx::Kernels& dsx::kernels_in_use() { return *in_use().load(std::memory_order_relaxed); }
+
+DSX_EXPORT int dsx_abi_version(void) { return abi_version; }
+
+// The names of the instruction sets that are built in and that this processor supports, best first,
+// separated by spaces.
+DSX_EXPORT const char* dsx_instruction_sets(void) {
+    static const struct Names {
+        char text[64] = "";
+        Names() {
+            for (const Candidate& candidate : candidates) {
+                if (!candidate.is_supported()) continue;
+                if (*text) std::strcat(text, " ");
+                std::strcat(text, candidate.kernels->name);
+            }
+        }
+    } names;
+    return names.text;
+}
+
+DSX_EXPORT const char* dsx_instruction_set(void) { return dsx::kernels_in_use().name; }
+
+// Returns 0, or -1 if no kernels of this name are built in and supported by this processor.
+DSX_EXPORT int dsx_use(const char* name) {
+    for (const Candidate& candidate : candidates) {
+        if (std::strcmp(candidate.kernels->name, name) != 0 || !candidate.is_supported()) continue;
+        in_use().store(candidate.kernels, std::memory_order_relaxed);
+        return 0;
+    }
+    return -1;
+}
+
+DSX_EXPORT int dsx_has_threads(void) {
+#ifdef _OPENMP
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+// Each function exists for float and double.
+#define DSX_FUNCTIONS(SUFFIX, T)                                                                                       \
+    DSX_EXPORT int dsx_conv_##SUFFIX(const Layer* layer, int64_t count, int64_t height, int64_t width,                 \
+                                     const void* input, const void* residual, void* output, int threads) {             \
+        const Routines& kernels = dsx::kernels_in_use().SUFFIX;                                                        \
+        return run(kernels.conv_shared, kernels.conv, *layer,                                                          \
+                   Images{count, height, width, input, residual, output}, threads);                                    \
+    }                                                                                                                  \
+    /* Adds to `packed`, the packed gradient of the weights. */                                                        \
+    DSX_EXPORT int dsx_gradient_##SUFFIX(const Layer* layer, int64_t count, int64_t height, int64_t width,             \
+                                         const void* input, const void* gradient, void* packed, int threads) {         \
+        const Routines& kernels = dsx::kernels_in_use().SUFFIX;                                                        \
+        return run(kernels.gradient_shared, kernels.gradient, *layer,                                                  \
+                   Images{count, height, width, input, gradient, packed}, threads);                                    \
+    }                                                                                                                  \
+    DSX_EXPORT void dsx_pack_##SUFFIX(const T* weights, const int32_t* source, int64_t length, T* packed) {            \
+        pack(weights, source, length, packed);                                                                         \
+    }                                                                                                                  \
+    DSX_EXPORT void dsx_unpack_##SUFFIX(const T* packed, const int32_t* source, int64_t length, T* weights) {          \
+        unpack(packed, source, length, weights);                                                                       \
+    }
+
+DSX_FUNCTIONS(f32, float)
+DSX_FUNCTIONS(f64, double)
