@@ -14,6 +14,9 @@ EMULATOR = "qemu-aarch64"
 LIBRARIES = "/usr/aarch64-linux-gnu"
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def cross_compiler() -> Compiler:
     found = find_compiler("aarch64-linux-gnu-g++")
