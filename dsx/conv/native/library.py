@@ -101,6 +101,14 @@ def load() -> ctypes.CDLL | Unsupported:
     library.dsx_instruction_sets.restype = ctypes.c_char_p
     library.dsx_instruction_set.restype = ctypes.c_char_p
     library.dsx_use.argtypes = [ctypes.c_char_p]
+    pointer, number = ctypes.c_void_p, ctypes.c_int64
+    for suffix in ("f32", "f64"):
+        for name in ("conv", "gradient"):
+            function = getattr(library, f"dsx_{name}_{suffix}")
+            function.argtypes = [pointer, *[number] * 3, *[pointer] * 3, ctypes.c_int]
+        for name in ("pack", "unpack"):
+            function = getattr(library, f"dsx_{name}_{suffix}")
+            function.argtypes, function.restype = [pointer, pointer, number, pointer], None
     return library
 
 

@@ -4,12 +4,14 @@ The layout of a plan is described in source/interface.h.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from dsx.conv.sparsity.geometry import Geometry
 
 VERSION = 1
 ROWS = 8
@@ -23,37 +25,6 @@ _SEGMENT_CYCLES = 4.0
 
 Mask = NDArray[np.bool_]
 Numbers = NDArray[np.int64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reach:
-    """Where the positions of a kernel lie relative to an output pixel.
-
-    Args:
-        stride: Vertical and horizontal stride.
-        dilation: Vertical and horizontal dilation.
-        padding: Padding with zeros at the left, right, top and bottom.
-    """
-
-    stride: tuple[int, int] = (1, 1)
-    dilation: tuple[int, int] = (1, 1)
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
-
-    def transposed(self, kernel: tuple[int, int]) -> "Reach":
-        """Return the reach of the convolution that computes the gradient of the input.
-
-        Args:
-            kernel: Height and width of the kernel.
-
-        Returns:
-            The reach; only for stride 1.
-        """
-        (dh, dw), (left, right, top, bottom) = self.dilation, self.padding
-        across, down = dw * (kernel[1] - 1), dh * (kernel[0] - 1)
-        return Reach(
-            dilation=self.dilation,
-            padding=(across - left, across - right, down - top, down - bottom),
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,29 +47,42 @@ class Plan:
         """The number of packed weights over the number of live weights."""
         return len(self.source) / max(1, self.live)
 
+    def with_stored(self, index: Numbers) -> "Plan":
+        """Return the same plan for weights that are stored in another order.
 
-def make_plan(live: Mask, reach: Reach, depthwise_kernel: tuple[int, int] | None = None) -> Plan:
+        Args:
+            index: Index of each weight of the flattened (Cout, Cin, KH, KW) in the stored weight.
+
+        Returns:
+            The plan.
+        """
+        source = self.source.numpy()
+        stored = np.where(source >= 0, index[source.clip(0)] if index.size else source, -1)
+        return replace(self, source=torch.from_numpy(stored.astype(np.int32)))
+
+
+def make_plan(live: Mask, geometry: Geometry) -> Plan:
     """Plan a convolution.
 
     Args:
-        live: Mask of the live weights, (Cout, Cin, KH, KW).
-        reach: Where the kernel positions lie.
-        depthwise_kernel: Height and width of a depthwise kernel that is applied first, whose
-            reach `reach` then is; the mask is that of a 1 x 1 kernel.
+        live: Mask of the live weights, (Cout, Cin, KH, KW); with KH = KW = 1 and a geometry with
+            a larger kernel, a depthwise convolution of that geometry comes first.
+        geometry: Kernel size, stride, padding with zeros and dilation.
 
     Returns:
         The plan.
     """
     outputs, inputs, *kernel = live.shape
     taps = kernel[0] * kernel[1]
+    after_depthwise = tuple(kernel) != geometry.kernel_size
     # Columns sorted by kernel position, then by channel.
     mask = live.reshape(outputs, inputs, taps).transpose(0, 2, 1).reshape(outputs, -1)
-    used = mask.any(0)
+    used: Mask = mask.any(0)
     if used.reshape(taps, inputs).any(1).sum() == 1:
         # Column c is channel c, so that the images can be read in place.
         used = np.repeat(used.reshape(taps, inputs).any(1), inputs)
-    if depthwise_kernel is not None:
-        used[:], kernel = True, list(depthwise_kernel)
+    if after_depthwise:
+        used[:] = True
     columns = np.flatnonzero(used)
     tap_of, channel_of = columns // inputs, columns % inputs
     supports, support_of = _distinct(mask[:, columns])
@@ -118,18 +102,38 @@ def make_plan(live: Mask, reach: Reach, depthwise_kernel: tuple[int, int] | None
                     block[list(of_segment)], segment, supports, support_of, weight_of, inputs * taps
                 )
             )
-    starts = np.searchsorted(tap_of, np.arange(kernel[0] * kernel[1] + 1))
+    positions = geometry.kernel_size[0] * geometry.kernel_size[1]
+    starts = np.searchsorted(tap_of, np.arange(positions + 1))
     entry_list, source_list = _joined(entries), _joined(source)
+    left, right, top, bottom = geometry.padding
     head = [
-        VERSION, inputs, outputs, *kernel, *reach.stride, *reach.dilation,
-        reach.padding[2], reach.padding[0], reach.padding[3], reach.padding[1],
-        len(columns), len(rows) // ROWS, len(entry_list), len(source_list),
+        VERSION, inputs, outputs, *geometry.kernel_size, *geometry.stride, *geometry.dilation,
+        top, left, bottom, right, len(columns), len(rows) // ROWS, len(entry_list), len(source_list),
     ]  # fmt: skip
     table = np.concatenate([head, rows, counts, channel_of, starts, entry_list])
     return Plan(
         table=torch.from_numpy(table.astype(np.int32)),
         source=torch.from_numpy(source_list.astype(np.int32)),
         live=int(live.sum()),
+    )
+
+
+def transposed(live: Mask, geometry: Geometry) -> tuple[Mask, Geometry, Numbers]:
+    """Describe the convolution that computes the gradient of the input, for stride 1.
+
+    Args:
+        live: Mask of the live weights, (Cout, Cin, KH, KW).
+        geometry: Geometry of the convolution.
+
+    Returns:
+        The mask (Cin, Cout, KH, KW) and the geometry of that convolution, and the index of each of
+        its weights in the flattened weight of this one.
+    """
+    index = np.arange(live.size).reshape(live.shape)
+    return (
+        live.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1],
+        geometry.transposed(),
+        index.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1].ravel(),
     )
 
 

@@ -1,5 +1,6 @@
 """The geometry of a convolution, which does not depend on the dials."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +96,25 @@ class Geometry:
         rows = height + top + bottom - self.dilation[0] * (self.kernel_size[0] - 1) - 1
         columns = width + left + right - self.dilation[1] * (self.kernel_size[1] - 1) - 1
         return rows // self.stride[0] + 1, columns // self.stride[1] + 1
+
+    def transposed(self) -> "Geometry":
+        """Return the geometry of the convolution that computes the gradient of the input.
+
+        Returns:
+            The geometry, for a convolution of stride 1 with padding by zeros.
+        """
+        (kh, kw), (dh, dw), (left, right, top, bottom) = (
+            self.kernel_size,
+            self.dilation,
+            self.padding,
+        )
+        across, down = dw * (kw - 1), dh * (kh - 1)
+        return dataclasses.replace(
+            self,
+            in_channels=self.out_channels,
+            out_channels=self.in_channels,
+            padding=(across - left, across - right, down - top, down - bottom),
+        )
 
     def box_padding(self, box: Box) -> tuple[int, int, int, int]:
         """Compute the padding for a convolution that covers only a box of the kernel.

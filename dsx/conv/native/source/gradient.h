@@ -51,9 +51,11 @@ struct Signals {
     pitch = g.out_width + (shared ? most(left, right) : left + right);
     image = pitch * (g.out_height + (shared ? most(up, down) : up + down));
     lead = up * pitch + left;
-    direct = pitch == g.width && image == g.height * g.width && image % L == 0;
-    piece = most(256, least(1024, (786432 / int64_t(sizeof(T))) / most(1, g.channels))) / L * L;
-    group = direct ? 1 : most(1, least(g.images, piece / image));
+    direct = pitch == g.out_width && image == g.pixels && g.width == g.out_width && g.height == g.out_height && image % L == 0 &&
+             image >= 768;
+    piece = most(256, least(1024, 1048576 / int64_t(sizeof(T)) / most(1, g.channels))) / L * L;
+    const int64_t groups = direct ? g.images : most(1, ceil_div(g.images, most(1, piece / image)));
+    group = most(1, ceil_div(g.images, groups));
     length = ceil_div(group * image, L) * L;
   }
   // Longest shift of a kernel position beyond the signal.
@@ -69,13 +71,20 @@ struct Signals {
 template <class T>
 void copy_signal(const Signals<T>& s, const T* images, int64_t channels, int64_t c, int64_t height, int64_t width, int64_t first,
                  int64_t count, int64_t lead, T* signal, int64_t size) {
-  for (int64_t i = 0; i < size; i++) signal[i] = T(0);
-  for (int64_t n = 0; n < count; n++)
+  const bool dense = lead == 0 && s.image == height * width;
+  for (int64_t i = dense ? count * s.image : 0; i < size; i++) signal[i] = T(0);
+  for (int64_t n = 0; n < count; n++) {
+    if (dense) {
+      const T* from = images + ((first + n) * channels + c) * s.image;
+      for (int64_t i = 0; i < s.image; i++) signal[n * s.image + i] = from[i];
+      continue;
+    }
     for (int64_t y = 0; y < height; y++) {
       const T* from = images + (((first + n) * channels + c) * height + y) * width;
       T* to = signal + lead + n * s.image + y * s.pitch;
       for (int64_t x = 0; x < width; x++) to[x] = from[x];
     }
+  }
 }
 
 // Adds the products of R rows of the gradient with `count` columns to the packed gradient.
@@ -89,16 +98,22 @@ void products(const T* const* rows, const int32_t* entry, const int64_t* column,
     Vector<T> acc[SUMS] = {};
     for (int64_t i = begin; i < end; i += L) {
       Vector<T> gradient[R];
-      UNROLL for (int r = 0; r < R; r++) gradient[r] = load(rows[r] + i);
+      UNROLL for (int r = 0; r < R; r++) {
+        gradient[r] = load(rows[r] + i);
+        IN_REGISTER(gradient[r]);  // the compiler would load it once for each column
+      }
       UNROLL for (int j = 0; j < COLUMNS_AT_ONCE; j++) {
         const Vector<T> value = load(x[j] + i);
         UNROLL for (int r = 0; r < R; r++) acc[j * R + r] += gradient[r] * value;
       }
     }
-    T sums[SUMS];
-    UNROLL for (int k = 0; k < SUMS / L; k++) store(sums + k * L, Reduce<T, L>::sum(acc + k * L));
-    const int64_t valid = least(SUMS, int64_t(count - e) * R);
-    for (int64_t k = 0; k < valid; k++) packed[int64_t(e) * R + k] += sums[k];
+    T* to = packed + int64_t(e) * R;
+    const int valid = int(least(COLUMNS_AT_ONCE, count - e)) * R;
+    UNROLL for (int k = 0; k < SUMS / L; k++) {
+      const Vector<T> sums = Reduce<T, L>::sum(acc + k * L);
+      if (valid == SUMS) store(to + k * L, load(to + k * L) + sums);
+      else for (int i = 0; i < L && k * L + i < valid; i++) to[k * L + i] += sums[i];
+    }
   }
 }
 

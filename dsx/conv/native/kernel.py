@@ -1,0 +1,237 @@
+"""Calls of the compiled kernels on tensors of the CPU, without the dispatcher of torch and autograd."""
+
+import ctypes
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dsx.conv.native import library
+from dsx.conv.native.plan import Plan
+from dsx.conv.sparsity.geometry import Geometry
+from dsx.errors import DsxError, Unsupported
+
+MAX_ELEMENTS = 2**31
+"""Number of elements from which a tensor is refused."""
+
+ACTIVATIONS = ("none", "relu", "relu6", "hardswish")
+"""Activations that the kernel can apply, in the order of source/interface.h."""
+
+PRODUCERS = ("auto", "in place", "padded", "flat", "gathered")
+"""Ways to provide the input of a tile, in the order of source/interface.h."""
+
+SUFFIXES = {torch.float32: "f32", torch.float64: "f64"}
+"""Number formats of the kernels, with the endings of the names of their functions."""
+
+
+class _Layer(ctypes.Structure):
+    """The constant part of a convolution, as in source/interface.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("plan", "weights", "bias", "depthwise")),
+        ("depthwise_bias", ctypes.c_void_p),
+        *((name, ctypes.c_int32) for name in ("activation", "depthwise_activation")),
+        *((name, ctypes.c_int32) for name in ("producer", "super_tile")),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """The tensors and settings of a convolution that do not change from call to call.
+
+    Args:
+        plan: Table of the plan, int32.
+        weights: Packed weights.
+        bias: Bias, (Cout,), or None.
+        depthwise: Filters of a depthwise convolution that is applied first, (Cin, 1, KH, KW), or
+            None.
+        depthwise_bias: Bias of the depthwise convolution, (Cin,), or None.
+        activation: Activation of the output, one of `ACTIVATIONS`.
+        depthwise_activation: Activation between the two convolutions, one of `ACTIVATIONS`.
+        producer: Way to provide the input of a tile, one of `PRODUCERS`; not every geometry
+            supports each, and then the kernel selects another.
+        super_tile: Number of tiles that are computed together, 1 to 8; 0 for the best.
+    """
+
+    plan: Tensor
+    weights: Tensor
+    bias: Tensor | None = None
+    depthwise: Tensor | None = None
+    depthwise_bias: Tensor | None = None
+    activation: str = "none"
+    depthwise_activation: str = "none"
+    producer: str = "auto"
+    super_tile: int = 0
+
+    def __post_init__(self) -> None:
+        """Check that the kernel can read the tensors."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Tensor):
+                assert value.is_contiguous() and value.device.type == "cpu", field.name
+                assert value.dtype == (torch.int32 if field.name == "plan" else self.weights.dtype)
+
+    def structure(self) -> _Layer:
+        """Return the C structure, which is valid as long as the tensors are."""
+        return _Layer(
+            self.plan.data_ptr(),
+            self.weights.data_ptr(),
+            _pointer(self.bias),
+            _pointer(self.depthwise),
+            _pointer(self.depthwise_bias),
+            ACTIVATIONS.index(self.activation),
+            ACTIVATIONS.index(self.depthwise_activation),
+            PRODUCERS.index(self.producer),
+            self.super_tile,
+        )
+
+
+def _pointer(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
+
+
+def missing(dtype: torch.dtype, device: torch.device) -> Unsupported | None:
+    """Check whether the kernels can compute with tensors of a kind.
+
+    Args:
+        dtype: Number format of the tensors.
+        device: Device of the tensors.
+
+    Returns:
+        The reason why not; None if they can.
+    """
+    if device.type != "cpu":
+        return Unsupported(f"the compiled kernels run on the CPU only, not on {device.type}")
+    if dtype not in SUFFIXES:
+        known = " and ".join(str(known).removeprefix("torch.") for known in SUFFIXES)
+        given = str(dtype).removeprefix("torch.")
+        return Unsupported(f"the compiled kernels compute in {known} only, not in {given}")
+    loaded = library.load()
+    return loaded if isinstance(loaded, Unsupported) else None
+
+
+def conv2d(layer: Layer, x: Tensor, residual: Tensor | None, geometry: Geometry) -> Tensor:
+    """Compute a block-sparse convolution.
+
+    Args:
+        layer: Plan, weights and settings.
+        x: Batch of images, (B, Cin, H, W).
+        residual: Tensor that is added to the output before the activation, (B, Cout, OH, OW), or
+            None.
+        geometry: Geometry of the convolution, or of the depthwise one if there is one, with the
+            number of outputs of the block-sparse one.
+
+    Returns:
+        The output, (B, Cout, OH, OW).
+
+    Raises:
+        DsxError: If the input has too many elements, or the geometry is not supported.
+    """
+    x = readable(x)
+    shape = (x.shape[0], geometry.out_channels, *geometry.out_hw(x.shape[2], x.shape[3]))
+    output = x.new_empty(shape)
+    if residual is not None:
+        residual = readable(residual)
+    if output.numel():
+        run("conv", layer.structure(), x, residual, output)
+    return output
+
+
+def weight_gradient(plan: Plan, x: Tensor, gradient: Tensor, size: int) -> Tensor:
+    """Compute the gradient of the weights of a block-sparse convolution of stride 1.
+
+    Args:
+        plan: The plan of the convolution.
+        x: Input of the convolution, (B, Cin, H, W).
+        gradient: Gradient of its output, (B, Cout, OH, OW).
+        size: Number of elements of the weight, dead ones included.
+
+    Returns:
+        The gradient of the flattened weight, (size,), zero at dead weights.
+
+    Raises:
+        DsxError: If a tensor has too many elements, or the geometry is not supported.
+    """
+    x, gradient = readable(x), readable(gradient)
+    packed = x.new_zeros(len(plan.source))
+    if x.numel() and gradient.numel():
+        run("gradient", Layer(plan=plan.table, weights=packed).structure(), x, gradient, packed)
+    weight = x.new_zeros(size)
+    unpack = _function("unpack", x.dtype)
+    unpack(packed.data_ptr(), plan.source.data_ptr(), len(plan.source), weight.data_ptr())
+    return weight
+
+
+def pack(weight: Tensor, source: Tensor) -> Tensor:
+    """Pack the weights for the kernel.
+
+    Args:
+        weight: Weight of the convolution, of any shape.
+        source: `Plan.source`, with indices into the flattened weight.
+
+    Returns:
+        The packed weights.
+    """
+    weight = weight.detach().contiguous()
+    packed = weight.new_empty(len(source))
+    _function("pack", weight.dtype)(
+        weight.data_ptr(), source.data_ptr(), len(source), packed.data_ptr()
+    )
+    return packed
+
+
+def readable(x: Tensor) -> Tensor:
+    """Return a tensor that the kernel can read.
+
+    Args:
+        x: Any tensor of the CPU.
+
+    Returns:
+        The tensor itself, or a contiguous copy.
+
+    Raises:
+        DsxError: If it has too many elements.
+    """
+    if x.numel() >= MAX_ELEMENTS:
+        raise DsxError(
+            f"a tensor of shape {tuple(x.shape)} has {x.numel()} elements (the compiled kernels "
+            f"allow fewer than {MAX_ELEMENTS}); use a smaller batch"
+        )
+    return x.contiguous()
+
+
+def run(name: str, layer: _Layer, x: Tensor, other: Tensor | None, output: Tensor) -> None:
+    """Run a kernel.
+
+    Args:
+        name: Name of the function without its ending, "conv" or "gradient".
+        layer: Constant part of the convolution.
+        x: Contiguous input, (B, Cin, H, W).
+        other: Second contiguous input of the function, or None.
+        output: Contiguous output.
+
+    Raises:
+        DsxError: If the geometry is not supported, or there is no memory.
+    """
+    status = _function(name, x.dtype)(
+        ctypes.byref(layer), x.shape[0], x.shape[2], x.shape[3], x.data_ptr(), _pointer(other),
+        output.data_ptr(), torch.get_num_threads(),
+    )  # fmt: skip
+    if status == -1:
+        raise DsxError(f"the compiled kernels do not support this geometry (input {_shape(x)})")
+    if status != 0:
+        raise DsxError(f"not enough memory for the compiled kernels (input {_shape(x)})")
+
+
+def _shape(x: Tensor) -> str:
+    return " x ".join(str(size) for size in x.shape)
+
+
+def _function(name: str, dtype: torch.dtype) -> Any:
+    loaded = library.load()
+    if isinstance(loaded, Unsupported):
+        raise DsxError(f"no compiled kernels: {loaded.reason}")
+    return getattr(loaded, f"dsx_{name}_{SUFFIXES[dtype]}")

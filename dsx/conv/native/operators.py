@@ -1,0 +1,221 @@
+"""Block-sparse convolution as operators of torch, so that autograd and compilers see one call.
+
+`dsx::block_sparse_conv2d` is for training and takes the weight as a module stores it;
+`dsx::block_sparse_conv2d_packed` is for deployed networks and takes packed weights. The operators
+exist as soon as this module is imported, and run only if the kernels are compiled.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dsx.conv.native import kernel
+from dsx.conv.native.kernel import Layer
+from dsx.conv.native.plan import Mask, Numbers, Plan, make_plan, transposed
+from dsx.conv.sparsity.geometry import Geometry
+
+_SIGNATURES = (
+    "block_sparse_conv2d(Tensor input, Tensor weight, Tensor? bias, Tensor[] plans, int[] geometry)"
+    " -> Tensor",
+    "block_sparse_conv2d_packed(Tensor input, Tensor weights, Tensor? bias, Tensor? residual, "
+    "Tensor? depthwise, Tensor? depthwise_bias, Tensor plan, int[] geometry, str activation, "
+    "str depthwise_activation) -> Tensor",
+    "block_sparse_weight_gradient(Tensor input, Tensor gradient, Tensor weight, Tensor[] plans, "
+    "int[] geometry) -> Tensor",
+)
+_LIBRARY = torch.library.Library("dsx", "DEF")
+
+
+def geometry_numbers(geometry: Geometry) -> list[int]:
+    """Convert a geometry to the numbers that the operators take.
+
+    Args:
+        geometry: Geometry with padding by zeros.
+
+    Returns:
+        The channels, kernel size, stride, padding and dilation.
+    """
+    return [
+        geometry.in_channels,
+        geometry.out_channels,
+        *geometry.kernel_size,
+        *geometry.stride,
+        *geometry.padding,
+        *geometry.dilation,
+    ]
+
+
+def _geometry(numbers: Sequence[int]) -> Geometry:
+    inputs, outputs, kh, kw, sh, sw, left, right, top, bottom, dh, dw = numbers
+    return Geometry(
+        in_channels=inputs,
+        out_channels=outputs,
+        kernel_size=(kh, kw),
+        stride=(sh, sw),
+        padding=(left, right, top, bottom),
+        dilation=(dh, dw),
+        padding_mode="zeros",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPlans:
+    """The plans of a convolution of stride 1 and of the gradient of its input.
+
+    Args:
+        forward: Plan of the convolution.
+        backward: Plan of the gradient of its input.
+        geometry: Geometry of the convolution.
+    """
+
+    forward: Plan
+    backward: Plan
+    geometry: Geometry
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """The tables and sources of both plans, as the operators take them."""
+        return [self.forward.table, self.forward.source, self.backward.table, self.backward.source]
+
+
+def training_plans(live: Mask, geometry: Geometry, stored: Numbers) -> TrainingPlans:
+    """Plan a convolution of stride 1 for training.
+
+    Args:
+        live: Mask of the live weights, (Cout, Cin, KH, KW).
+        geometry: Geometry of the convolution.
+        stored: Index of each weight in the flattened weight of the module, (Cout, Cin, KH, KW);
+            any number for dead weights.
+
+    Returns:
+        The plans.
+    """
+    mask, other, index = transposed(live, geometry)
+    return TrainingPlans(
+        forward=make_plan(live, geometry).with_stored(stored.ravel()),
+        backward=make_plan(np.ascontiguousarray(mask), other).with_stored(stored.ravel()[index]),
+        geometry=geometry,
+    )
+
+
+def block_sparse_conv2d(
+    x: Tensor, weight: Tensor, bias: Tensor | None, plans: TrainingPlans
+) -> Tensor:
+    """Compute a block-sparse convolution, differentiable once.
+
+    Args:
+        x: Batch of images, (B, Cin, H, W).
+        weight: Weight as stored in the module.
+        bias: Bias, (Cout,), or None.
+        plans: Plans of the convolution.
+
+    Returns:
+        The output, (B, Cout, OH, OW).
+    """
+    out: Tensor = torch.ops.dsx.block_sparse_conv2d(
+        x, weight, bias, plans.tensors, geometry_numbers(plans.geometry)
+    )
+    return out
+
+
+def _conv2d(
+    x: Tensor, weight: Tensor, bias: Tensor | None, plans: Sequence[Tensor], geometry: Sequence[int]
+) -> Tensor:
+    layer = Layer(
+        plan=plans[0],
+        weights=kernel.pack(weight, plans[1]),
+        bias=None if bias is None else bias.detach().contiguous(),
+    )
+    return kernel.conv2d(layer, x, None, _geometry(geometry))
+
+
+def _conv2d_packed(
+    x: Tensor,
+    weights: Tensor,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    depthwise: Tensor | None,
+    depthwise_bias: Tensor | None,
+    plan: Tensor,
+    geometry: Sequence[int],
+    activation: str,
+    depthwise_activation: str,
+) -> Tensor:
+    layer = Layer(
+        plan=plan,
+        weights=weights,
+        bias=bias,
+        depthwise=depthwise,
+        depthwise_bias=depthwise_bias,
+        activation=activation,
+        depthwise_activation=depthwise_activation,
+    )
+    return kernel.conv2d(layer, x, residual, _geometry(geometry))
+
+
+def _weight_gradient(
+    x: Tensor, gradient: Tensor, weight: Tensor, plans: Sequence[Tensor], geometry: Sequence[int]
+) -> Tensor:
+    plan = Plan(table=plans[0], source=plans[1], live=0)
+    return kernel.weight_gradient(plan, x, gradient, weight.numel()).reshape(weight.shape)
+
+
+def _output_shape(x: Tensor, geometry: Sequence[int]) -> Tensor:
+    found = _geometry(geometry)
+    return x.new_empty((x.shape[0], found.out_channels, *found.out_hw(x.shape[2], x.shape[3])))
+
+
+def _set_up(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, weight, bias, plans, geometry = inputs
+    ctx.save_for_backward(x, weight, *plans)
+    ctx.has_bias, ctx.geometry = bias is not None, geometry
+
+
+def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
+    x, weight, *plans = ctx.saved_tensors
+    of_x = of_weight = of_bias = None
+    gradient = gradient.contiguous()
+    if ctx.needs_input_grad[0]:
+        other = _transposed_geometry(ctx.geometry)
+        of_x = torch.ops.dsx.block_sparse_conv2d(gradient, weight, None, plans[2:], other)
+    if ctx.needs_input_grad[1]:
+        of_weight = torch.ops.dsx.block_sparse_weight_gradient(
+            x, gradient, weight, plans[:2], ctx.geometry
+        )
+    if ctx.has_bias and ctx.needs_input_grad[2]:
+        of_bias = gradient.sum((0, 2, 3))
+    return of_x, of_weight, of_bias, [None] * 4, None
+
+
+def _transposed_geometry(numbers: Sequence[int]) -> list[int]:
+    return geometry_numbers(_geometry(numbers).transposed())
+
+
+def _define() -> None:
+    for signature in _SIGNATURES:
+        _LIBRARY.define(signature)
+    for name, function in (
+        ("block_sparse_conv2d", _conv2d),
+        ("block_sparse_conv2d_packed", _conv2d_packed),
+        ("block_sparse_weight_gradient", _weight_gradient),
+    ):
+        _LIBRARY.impl(name, function, "CPU")
+    fakes = {
+        "block_sparse_conv2d": lambda x, weight, bias, plans, geometry: _output_shape(x, geometry),
+        "block_sparse_conv2d_packed": lambda x, *others: _output_shape(x, others[6]),
+        "block_sparse_weight_gradient": lambda x, gradient, weight, *others: weight.new_empty(
+            weight.shape
+        ),
+    }
+    for name, fake in fakes.items():
+        torch.library.register_fake(f"dsx::{name}", fake, lib=_LIBRARY)
+    torch.library.register_autograd(
+        "dsx::block_sparse_conv2d", _backward, setup_context=_set_up, lib=_LIBRARY
+    )
+
+
+_define()
