@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dsx.conv.native.plan import ROWS, Mask, Numbers
+from dsx.conv.sparsity.geometry import Box
 
 _HEADER = 17
 """Length of the header of a plan, described in source/interface.h."""
@@ -42,8 +43,9 @@ class GpuLists:
         index: Index of each weight of each chunk, (chunks * chunk * block,) int32; -1: none.
         live: Places of the weights in `index`, int64.
         stored: Index of these weights, int64.
-        dense: Index of these weights in the flattened dense weight (Cout, Cin, KH, KW), int64; of
-            no use after a depthwise convolution.
+        dense: Index of these weights in the flattened dense weight that covers the box, (Cout, Cin,
+            box height, box width), int64.
+        box: Box of the kernel positions of these weights.
         block: Number of outputs of a block.
         chunk: Number of channels of a chunk.
     """
@@ -57,6 +59,7 @@ class GpuLists:
     live: Tensor
     stored: Tensor
     dense: Tensor
+    box: Box
     block: int
     chunk: int
 
@@ -103,6 +106,16 @@ class _Table:
     def tap_of(self, column: Numbers) -> Numbers:
         """Return the kernel positions of columns."""
         return np.searchsorted(self.starts, column, side="right") - 1
+
+    def box_of(self, column: Numbers) -> tuple[Box, Numbers]:
+        """Return the box of the kernel positions of columns, and these as positions of the box."""
+        if not len(column):
+            return Box(top=0, left=0, height=1, width=1), column
+        place = np.stack(np.divmod(self.tap_of(column), self.kernel[1]))
+        top, left = place.min(1).tolist()
+        height, width = (place.max(1) + 1 - place.min(1)).tolist()
+        box = Box(top=top, left=left, height=height, width=width)
+        return box, (place[0] - top) * width + place[1] - left
 
     def weights(self, source: NDArray[np.int32] | None) -> _Weights:
         """Return the weights of the plan, without its padding.
@@ -173,8 +186,9 @@ def gpu_lists(
     at = place[weights.row // block, weights.column] * block + weights.row % block
     index = np.full(len(channels) * block, -1)
     index[at] = weights.index
+    box, tap = plan.box_of(weights.column)
     dense = plan.rows[weights.row] * plan.inputs + plan.channel[weights.column]
-    dense = dense * plan.taps + plan.tap_of(weights.column)
+    dense = dense * (box.height * box.width) + tap
     short = {
         "rows": rows,
         "first": np.append(0, np.cumsum(counts.sum(1))),
@@ -188,6 +202,7 @@ def gpu_lists(
         live=_tensor(at, torch.int64, device),
         stored=_tensor(weights.index, torch.int64, device),
         dense=_tensor(dense, torch.int64, device),
+        box=box,
         block=block,
         chunk=chunk,
     )

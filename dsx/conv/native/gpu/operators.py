@@ -262,10 +262,10 @@ def dense_conv2d(
     Returns:
         The output, (B, Cout, OH, OW).
     """
-    shape = (geometry.out_channels, geometry.in_channels, *geometry.kernel_size)
-    dense = weight.new_zeros(shape)
+    box = lists.box
+    dense = weight.new_zeros(geometry.out_channels, geometry.in_channels, box.height, box.width)
     dense.view(-1).index_copy_(0, lists.dense, weight.flatten()[lists.stored])
-    return geometry.convolve(x, dense, bias, geometry.whole, 1)
+    return geometry.convolve(x, dense, bias, box, 1)
 
 
 def dense_weight_gradient(
@@ -282,10 +282,11 @@ def dense_weight_gradient(
     Returns:
         The gradient of each live weight, in the order of the lists.
     """
-    padding = (geometry.padding[2], geometry.padding[0])
-    if not is_symmetric(geometry.padding):
-        x, padding = pad_or_crop(x, geometry.padding, "zeros"), (0, 0)
-    shape = (geometry.out_channels, geometry.in_channels, *geometry.kernel_size)
+    box, pad = lists.box, geometry.box_padding(lists.box)
+    padding = (pad[2], pad[0])
+    if not is_symmetric(pad):
+        x, padding = pad_or_crop(x, pad, "zeros"), (0, 0)
+    shape = (geometry.out_channels, geometry.in_channels, box.height, box.width)
     dense: Tensor = conv2d_weight(  # type: ignore[no-untyped-call]
         x, shape, gradient, geometry.stride, padding, geometry.dilation
     )

@@ -6,7 +6,7 @@ import torch
 
 from dsx.conv.native.gpu.lists import GpuLists, gpu_lists
 from dsx.conv.native.plan import make_plan
-from dsx.conv.sparsity.geometry import Geometry
+from dsx.conv.sparsity.geometry import Box, Geometry
 from tests.conv.native.gpu.cases import CASES, STRIDED, Case, case, sliding, some
 
 CPU = torch.device("cpu")
@@ -57,10 +57,21 @@ def test_the_dense_weight_follows_from_the_lists(name: str) -> None:
     # The weight is stored in the opposite order.
     plan = ALL[name].plan.with_stored(np.arange(live.size)[::-1])
     lists = gpu_lists(plan.table, plan.source, False, CPU)
-    stored = torch.from_numpy(np.arange(live.size)[::-1].copy())
-    assert sorted(lists.dense.tolist()) == np.flatnonzero(live).tolist()
-    assert torch.equal(stored[lists.dense], lists.stored)
     assert torch.equal(lists.index[lists.live].long(), lists.stored)
+    weight = torch.arange(1, live.size + 1).flip(0)
+    box = lists.box
+    dense = torch.zeros(*live.shape[:2], box.height, box.width, dtype=torch.int64)
+    dense.view(-1)[lists.dense] = weight[lists.stored]
+    expected = np.arange(1, live.size + 1).reshape(live.shape) * live
+    inside = (slice(box.top, box.top + box.height), slice(box.left, box.left + box.width))
+    assert dense.tolist() == expected[:, :, *inside].tolist()
+    assert expected.sum() == dense.sum()
+
+
+def test_the_box_covers_the_live_positions_only() -> None:
+    assert lists_of(CASES["dense"]).box == Box(top=0, left=0, height=3, width=3)
+    found = lists_of(CASES["dead channels, outputs and positions"]).box
+    assert found == Box(top=1, left=0, height=2, width=3)
 
 
 def test_without_a_source_the_index_is_that_of_the_packed_weights() -> None:
