@@ -80,6 +80,8 @@ class BlockSparseConv2d(nn.Module):
             return self._by_operator(input, residual)
         call = _CALLS.get(self)
         if call is None or not call.is_valid(self):
+            if self.weights.is_cuda:
+                return self._by_operator(input, residual)
             call = _CALLS[self] = _Call.of(self)
         return call(input, residual)
 

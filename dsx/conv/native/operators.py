@@ -171,12 +171,12 @@ def _on_gpu(function: Callable[..., Tensor], place: int) -> Callable[..., Tensor
     """Adapt a function for GPUs to an operator whose argument number `place` is the geometry."""
 
     def call(x: Tensor, other: Tensor, *arguments: Any) -> Tensor:
-        if (reason := kernel.missing(x.dtype, x.device)) is not None:
-            raise DsxError(f"no kernels: {reason.reason}")
         if (x.dtype, x.device) != (other.dtype, other.device):
             raise DsxError(
                 f"the input is {x.dtype} on {x.device} (allowed: {other.dtype} on {other.device})"
             )
+        if (reason := kernel.missing(x.dtype, x.device)) is not None:
+            raise DsxError(f"no kernels: {reason.reason}")
         before, (numbers, *after) = arguments[: place - 2], arguments[place - 2 :]
         return function(x, other, *before, _geometry(numbers), *after)
 

@@ -73,12 +73,12 @@ def missing(dtype: torch.dtype, device: torch.device) -> Unsupported | None:
         return Unsupported(
             f"the kernels for GPUs compute in float32 and float64 only, not in {given}"
         )
+    if not torch.cuda.is_available():
+        return Unsupported("torch finds no NVIDIA GPU")
     if importlib.util.find_spec("triton") is None:
         return Unsupported(
             "the kernels for GPUs need triton, which is not installed; install dsx[triton]"
         )
-    if not torch.cuda.is_available():
-        return Unsupported("torch finds no NVIDIA GPU")
     if (found := torch.cuda.get_device_capability(device)) < CAPABILITY:
         needed, given = (".".join(map(str, numbers)) for numbers in (CAPABILITY, found))
         return Unsupported(

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dsx.conv.native import kernel
+from dsx.conv.native import kernel, operators
 from dsx.conv.native.gpu import operators as gpu
 from dsx.conv.native.gpu.lists import gpu_lists
+from dsx.conv.native.module import BlockSparseConv2d
 from dsx.conv.native.operators import block_sparse_conv2d, geometry_numbers
 from dsx.conv.native.plan import make_plan
 from dsx.conv.sparsity.geometry import Geometry
@@ -49,13 +50,25 @@ def test_without_a_gpu_the_reason_is_given() -> None:
         "the kernels for GPUs compute in float32 and float64 only, not in bfloat16"
     )
     found = kernel.missing(torch.float32, CUDA)
-    if not HAS_TRITON:
+    if not HAS_GPU:
+        assert found is not None and found.reason == "torch finds no NVIDIA GPU"
+    elif not HAS_TRITON:
         assert found is not None
         assert found.reason == (
             "the kernels for GPUs need triton, which is not installed; install dsx[triton]"
         )
-    elif not HAS_GPU:
-        assert found is not None and found.reason == "torch finds no NVIDIA GPU"
+
+
+def test_tensors_of_different_kinds_are_refused() -> None:
+    tested = CASES["pointwise"]
+    x, weight, _ = tested.tensors(torch.float32)
+    plans, numbers = tested.training_plans.tensors, geometry_numbers(tested.geometry)
+    conv2d = operators._on_gpu(gpu.conv2d, 4)
+    message = r"the input is torch\.float64 on cpu \(allowed: torch\.float32 on cpu\)"
+    with pytest.raises(DsxError, match=message):
+        conv2d(x.double(), weight, None, plans, numbers)
+    with pytest.raises(DsxError, match="no kernels: the compiled kernels compute in float32 and"):
+        conv2d(x.bfloat16(), weight.bfloat16(), None, plans, numbers)
 
 
 def test_other_devices_are_named() -> None:
@@ -199,6 +212,20 @@ class TestOnAGpu:
             x.cuda(), packed, bias.cuda(), None, None, None, plan.table.cuda(), *arguments
         )
         close(out, F.relu(geometry.convolve(x, weight, bias, geometry.whole, 1)))
+
+    def test_a_deployed_module(self) -> None:
+        tested = CASES["dead channels, outputs and positions"]
+        x, weight, bias = tested.tensors(torch.float32)
+        geometry = tested.geometry
+        expected = geometry.convolve(x, weight, bias, geometry.whole, 1)
+        module = BlockSparseConv2d(tested.plan, weight.cuda(), bias.cuda(), geometry)
+        close(module(x.cuda()), expected)
+        with pytest.raises(DsxError, match=r"on cpu \(allowed: torch\.float32 on cuda:0\)"):
+            module(x)
+        if kernel.missing(torch.float32, CPU) is None:
+            module = BlockSparseConv2d(tested.plan, weight, bias, geometry)
+            close(module(x), expected)
+            close(module.cuda()(x.cuda()), expected)
 
     def test_bfloat16_is_refused(self) -> None:
         tested = CASES["pointwise"]
