@@ -45,8 +45,8 @@ class Known:
 
     Args:
         lists: Lists of the kernels.
-        faster: Whether the kernel is faster than the dense form, by operator, shape and number
-            format.
+        faster: Whether the kernel is faster than the dense form, by operator, shape, number format
+            and the precisions of float32 in kernel and dense form.
     """
 
     lists: GpuLists
@@ -228,6 +228,8 @@ def _fastest(
     dense: Callable[[], Tensor],
 ) -> Tensor:
     """Call the faster one of two functions of the same result; the first call times both."""
+    of_dense_form = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
+    key += (torch.backends.cuda.matmul.fp32_precision, of_dense_form)
     if key not in known.faster:
         of_kernel, of_dense = medians([kernel, dense], _TIMING_SECONDS, _time_call)
         known.faster[key] = of_kernel <= of_dense
