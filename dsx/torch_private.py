@@ -259,6 +259,25 @@ def allocation_sizes(run: Callable[[], object]) -> list[int]:
     return [event.cpu_memory_usage() for events in threads for event in events]
 
 
+def is_intercepted(x: Tensor) -> bool:
+    """Check whether a call on a tensor must go through an operator of torch to be seen.
+
+    Args:
+        x: Input of the call.
+
+    Returns:
+        Whether torch records, compiles, differentiates or counts the call; false if only the
+        values matter.
+    """
+    return (
+        type(x) is not Tensor
+        or torch.compiler.is_compiling()
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._get_tracing_state() is not None
+        or (x.requires_grad and torch.is_grad_enabled())
+    )
+
+
 # The compiler
 
 

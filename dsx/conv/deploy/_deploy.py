@@ -9,6 +9,7 @@ from torch import Tensor, fx, nn
 from dsx.activity import Kind, each
 from dsx.conv.deploy._choose import EAGER, Choice, Runner, choose
 from dsx.conv.deploy._fold import batch_norms, flatten, fold_batch_norms, normalise
+from dsx.conv.deploy._fuse import fuse
 from dsx.conv.graph.norms import find_protected
 from dsx.conv.graph.swap import swap
 from dsx.conv.graph.tracing import follow, writable
@@ -125,6 +126,8 @@ def deploy(
             replacements[conv] = _drop_in(form, conv) if isinstance(graph, Unsupported) else form
         swap(holder, replacements)
         network = holder[0] if isinstance(graph, Unsupported) else flatten(holder, graph)
+        if isinstance(network, fx.GraphModule):
+            fuse(network, sample, timer, form_cache)
     untraced = graph.reason if isinstance(graph, Unsupported) else None
     folded = present - batch_norms(network)
     sized = traced.sized and untraced is None

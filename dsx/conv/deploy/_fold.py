@@ -18,6 +18,7 @@ from dsx.conv.graph.shape_reads import drop_shape_checks
 from dsx.conv.graph.swap import swap
 from dsx.conv.graph.tracing import torch_type
 from dsx.conv.modules.base import DsxConv
+from dsx.conv.native.module import BlockSparseConv2d
 from dsx.errors import Unsupported
 from dsx.torch_private import BatchNorm, ConvNd, ConvTransposeNd
 
@@ -117,7 +118,9 @@ class _FlatTracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Check whether a module is recorded as one call."""
-        return torch_type(m) is not None or super().is_leaf_module(m, module_qualified_name)
+        if torch_type(m) is not None or isinstance(m, BlockSparseConv2d):
+            return True
+        return super().is_leaf_module(m, module_qualified_name)
 
 
 def flatten(holder: nn.Sequential, graph: fx.Graph) -> nn.Module:

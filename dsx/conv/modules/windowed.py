@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from dsx.conv.modules.base import DsxConv
 from dsx.conv.modules.layout import Layout, crop
+from dsx.conv.sparsity.geometry import Geometry
 from dsx.conv.spec.spec import ConvSpec
 
 
@@ -112,6 +113,22 @@ class WindowedConv2d(DsxConv):
     @abc.abstractmethod
     def _project_weight(self, weight: Tensor) -> None:
         """Project a trained dense weight, (Cout, Cin, K, K), and adopt the result."""
+
+
+def dense_live(layout: Layout, geometry: Geometry) -> Tensor:
+    """Return the mask of live weights over all input channels.
+
+    Args:
+        layout: Layout of the convolution.
+        geometry: Geometry of the convolution.
+
+    Returns:
+        The mask, (Cout, Cin, K, K) boolean.
+    """
+    live = spread(layout.live.to(torch.uint8), layout.channels, geometry.in_channels)
+    dense = live.new_zeros(*live.shape[:2], *geometry.kernel_size)
+    crop(dense, layout.box).copy_(live)
+    return dense.bool()
 
 
 def read_window(weight: Tensor, frame: Layout) -> Tensor:

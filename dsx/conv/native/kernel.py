@@ -1,8 +1,6 @@
-"""Calls of the compiled kernels on tensors of the CPU, without the dispatcher of torch and autograd."""
+"""Calls of the compiled kernels on tensors of the CPU, without dispatcher and autograd of torch."""
 
 import ctypes
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -130,11 +128,11 @@ def conv2d(layer: Layer, x: Tensor, residual: Tensor | None, geometry: Geometry)
     Raises:
         DsxError: If the input has too many elements, or the geometry is not supported.
     """
-    x = readable(x)
+    x = readable(x, layer.weights.dtype)
     shape = (x.shape[0], geometry.out_channels, *geometry.out_hw(x.shape[2], x.shape[3]))
     output = x.new_empty(shape)
     if residual is not None:
-        residual = readable(residual)
+        residual = readable(residual, x.dtype)
     if output.numel():
         run("conv", layer.structure(), x, residual, output)
     return output
@@ -155,12 +153,12 @@ def weight_gradient(plan: Plan, x: Tensor, gradient: Tensor, size: int) -> Tenso
     Raises:
         DsxError: If a tensor has too many elements, or the geometry is not supported.
     """
-    x, gradient = readable(x), readable(gradient)
+    x, gradient = readable(x, x.dtype), readable(gradient, x.dtype)
     packed = x.new_zeros(len(plan.source))
     if x.numel() and gradient.numel():
         run("gradient", Layer(plan=plan.table, weights=packed).structure(), x, gradient, packed)
     weight = x.new_zeros(size)
-    unpack = _function("unpack", x.dtype)
+    unpack = function("unpack", x.dtype)
     unpack(packed.data_ptr(), plan.source.data_ptr(), len(plan.source), weight.data_ptr())
     return weight
 
@@ -177,24 +175,26 @@ def pack(weight: Tensor, source: Tensor) -> Tensor:
     """
     weight = weight.detach().contiguous()
     packed = weight.new_empty(len(source))
-    _function("pack", weight.dtype)(
-        weight.data_ptr(), source.data_ptr(), len(source), packed.data_ptr()
-    )
+    of_dtype = function("pack", weight.dtype)
+    of_dtype(weight.data_ptr(), source.data_ptr(), len(source), packed.data_ptr())
     return packed
 
 
-def readable(x: Tensor) -> Tensor:
+def readable(x: Tensor, dtype: torch.dtype) -> Tensor:
     """Return a tensor that the kernel can read.
 
     Args:
-        x: Any tensor of the CPU.
+        x: Any tensor.
+        dtype: Number format of the weights.
 
     Returns:
         The tensor itself, or a contiguous copy.
 
     Raises:
-        DsxError: If it has too many elements.
+        DsxError: If it has too many elements, another number format, or is not on the CPU.
     """
+    if x.dtype != dtype or x.device.type != "cpu":
+        raise DsxError(f"the input is {x.dtype} on {x.device} (allowed: {dtype} on cpu)")
     if x.numel() >= MAX_ELEMENTS:
         raise DsxError(
             f"a tensor of shape {tuple(x.shape)} has {x.numel()} elements (the compiled kernels "
@@ -216,10 +216,23 @@ def run(name: str, layer: _Layer, x: Tensor, other: Tensor | None, output: Tenso
     Raises:
         DsxError: If the geometry is not supported, or there is no memory.
     """
-    status = _function(name, x.dtype)(
+    status = function(name, x.dtype)(
         ctypes.byref(layer), x.shape[0], x.shape[2], x.shape[3], x.data_ptr(), _pointer(other),
         output.data_ptr(), torch.get_num_threads(),
     )  # fmt: skip
+    check(status, x)
+
+
+def check(status: int, x: Tensor) -> None:
+    """Raise an error if a kernel did not run.
+
+    Args:
+        status: Result of the function of the library.
+        x: Input of the convolution.
+
+    Raises:
+        DsxError: If the geometry is not supported, or there is no memory.
+    """
     if status == -1:
         raise DsxError(f"the compiled kernels do not support this geometry (input {_shape(x)})")
     if status != 0:
@@ -230,7 +243,19 @@ def _shape(x: Tensor) -> str:
     return " x ".join(str(size) for size in x.shape)
 
 
-def _function(name: str, dtype: torch.dtype) -> Any:
+def function(name: str, dtype: torch.dtype) -> Any:
+    """Return a function of the library.
+
+    Args:
+        name: Name of the function without its ending.
+        dtype: Number format, a key of `SUFFIXES`.
+
+    Returns:
+        The function.
+
+    Raises:
+        DsxError: If the kernels are not compiled.
+    """
     loaded = library.load()
     if isinstance(loaded, Unsupported):
         raise DsxError(f"no compiled kernels: {loaded.reason}")

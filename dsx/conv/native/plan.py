@@ -105,17 +105,43 @@ def make_plan(live: Mask, geometry: Geometry) -> Plan:
     positions = geometry.kernel_size[0] * geometry.kernel_size[1]
     starts = np.searchsorted(tap_of, np.arange(positions + 1))
     entry_list, source_list = _joined(entries), _joined(source)
-    left, right, top, bottom = geometry.padding
-    head = [
-        VERSION, inputs, outputs, *geometry.kernel_size, *geometry.stride, *geometry.dilation,
-        top, left, bottom, right, len(columns), len(rows) // ROWS, len(entry_list), len(source_list),
-    ]  # fmt: skip
+    head = [*_header(inputs, outputs, geometry), len(columns), len(rows) // ROWS]
+    head += [len(entry_list), len(source_list)]
     table = np.concatenate([head, rows, counts, channel_of, starts, entry_list])
     return Plan(
         table=torch.from_numpy(table.astype(np.int32)),
         source=torch.from_numpy(source_list.astype(np.int32)),
         live=int(live.sum()),
     )
+
+
+def _header(inputs: int, outputs: int, geometry: Geometry) -> list[int]:
+    left, right, top, bottom = geometry.padding
+    return [
+        VERSION, inputs, outputs, *geometry.kernel_size, *geometry.stride, *geometry.dilation,
+        top, left, bottom, right,
+    ]  # fmt: skip
+
+
+def after_depthwise(table: Tensor, geometry: Geometry) -> Tensor:
+    """Return the table of a 1 x 1 convolution after a depthwise one that the kernel computes first.
+
+    Args:
+        table: Table of the 1 x 1 convolution, `Plan.table`.
+        geometry: Geometry of the depthwise convolution.
+
+    Returns:
+        The table.
+    """
+    numbers = table.tolist()
+    inputs, outputs = numbers[1:3]
+    head = [*_header(inputs, outputs, geometry), *numbers[13:17]]
+    columns, blocks, entries = numbers[13:16]
+    lists = numbers[17 : 17 + blocks * (ROWS + len(_SEGMENT_ROWS)) + columns]
+    taps = geometry.kernel_size[0] * geometry.kernel_size[1]
+    starts = [min(tap, 1) * columns for tap in range(taps + 1)]
+    tail = numbers[len(numbers) - entries :] if entries else []
+    return torch.tensor([*head, *lists, *starts, *tail], dtype=torch.int32)
 
 
 def transposed(live: Mask, geometry: Geometry) -> tuple[Mask, Geometry, Numbers]:

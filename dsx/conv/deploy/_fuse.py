@@ -1,0 +1,243 @@
+"""Fusion of the operations around block-sparse convolutions into their kernel.
+
+An activation and a residual addition that follow save a pass over the output each, and always pay.
+A depthwise convolution that comes before is computed tile by tile, if that is faster.
+"""
+
+import hashlib
+import json
+import operator
+from collections.abc import Callable, MutableMapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+from torch.fx.passes.shape_prop import ShapeProp
+
+from dsx.conv.deploy._choose import FINAL_SECONDS, Choice
+from dsx.conv.native.module import BlockSparseConv2d
+from dsx.conv.sparsity.geometry import Geometry
+from dsx.conv.timing import Timer
+
+_MODULES: dict[type[nn.Module], str] = {
+    nn.ReLU: "relu",
+    nn.ReLU6: "relu6",
+    nn.Hardswish: "hardswish",
+}
+_FUNCTIONS: dict[object, str] = {
+    F.relu: "relu",
+    torch.relu: "relu",
+    torch.relu_: "relu",
+    F.relu_: "relu",
+    F.relu6: "relu6",
+    F.hardswish: "hardswish",
+}
+_METHODS = {"relu": "relu", "relu_": "relu"}
+_ADDITIONS = (operator.add, operator.iadd, torch.add)
+FUSED, STAGED = "fused", "staged"
+
+
+def fuse(
+    network: fx.GraphModule,
+    sample: Tensor,
+    timer: Timer,
+    form_cache: MutableMapping[str, Choice],
+) -> None:
+    """Fuse what surrounds the block-sparse convolutions of a deployed network, in place.
+
+    Args:
+        network: Flat graph of the deployed network.
+        sample: Example input of the network.
+        timer: Function that measures the median times of callables.
+        form_cache: Selections by situation; a new selection is added.
+    """
+    if not any(isinstance(module, BlockSparseConv2d) for module in network.modules()):
+        return
+    ShapeProp(network).propagate(sample)
+    for node in list(network.graph.nodes):
+        if _kernel(node, network) is not None:
+            _fuse_residual(_fuse_activation(node, network), network)
+    for node in list(network.graph.nodes):
+        if _kernel(node, network) is not None:
+            _fuse_depthwise(node, network, timer, form_cache)
+    network.graph.eliminate_dead_code()
+    network.delete_all_unused_submodules()
+    network.recompile()
+
+
+def _kernel(node: fx.Node, network: fx.GraphModule) -> BlockSparseConv2d | None:
+    """Return the block-sparse convolution that a node calls, if it is called once."""
+    module = _module(node, network)
+    if not isinstance(module, BlockSparseConv2d):
+        return None
+    calls = sum(other.target == node.target for other in network.graph.nodes)
+    return module if calls == 1 else None
+
+
+def _module(node: object, network: fx.GraphModule) -> nn.Module | None:
+    if not isinstance(node, fx.Node) or node.op != "call_module":
+        return None
+    return network.get_submodule(str(node.target))
+
+
+def _only_user(node: fx.Node) -> fx.Node | None:
+    users = list(node.users)
+    return users[0] if len(users) == 1 else None
+
+
+def _activation(node: fx.Node, network: fx.GraphModule) -> str | None:
+    """Return the name of the activation that a node computes."""
+    if node.op == "call_module":
+        return _MODULES.get(type(network.get_submodule(str(node.target))))
+    if node.op == "call_function":
+        return _FUNCTIONS.get(node.target)
+    return _METHODS.get(str(node.target)) if node.op == "call_method" else None
+
+
+def _fuse_activation(node: fx.Node, network: fx.GraphModule) -> fx.Node:
+    """Fuse the activation that is the only user of a convolution."""
+    user = _only_user(node)
+    name = None if user is None else _activation(user, network)
+    module = _kernel(node, network)
+    if user is not None and name is not None and module is not None and module.activation == "none":
+        module.activation = name
+        user.replace_all_uses_with(node)
+        network.graph.erase_node(user)
+    return node
+
+
+def _fuse_residual(node: fx.Node, network: fx.GraphModule) -> None:
+    """Fuse the addition that is the only user of a convolution, and the activation after it."""
+    user, module = _only_user(node), _kernel(node, network)
+    if user is None or module is None or module.activation != "none" or len(node.args) != 1:
+        return
+    is_addition = user.target in _ADDITIONS or (
+        user.op == "call_method" and user.target in ("add", "add_")
+    )
+    if not is_addition or user.kwargs or len(user.args) != 2:
+        return
+    others = [argument for argument in user.args if argument is not node]
+    if len(others) != 1 or not isinstance(others[0], fx.Node) or others[0].op == "get_attr":
+        return
+    if _tensor(others[0]) != _tensor(node) or _changes_in_place(node, user, network):
+        return
+    # In the place of the addition, because the other term may be computed after the convolution.
+    with network.graph.inserting_before(user):
+        fused = network.graph.call_module(str(node.target), (node.args[0], others[0]))
+    fused.meta = dict(user.meta)
+    user.replace_all_uses_with(fused)
+    network.graph.erase_node(user)
+    network.graph.erase_node(node)
+    _fuse_activation(fused, network)
+
+
+def _tensor(node: fx.Node) -> tuple[object, ...] | None:
+    meta = node.meta.get("tensor_meta")
+    return None if meta is None else (meta.shape, meta.dtype)
+
+
+def _changes_in_place(first: fx.Node, last: fx.Node, network: fx.GraphModule) -> bool:
+    """Check whether a node between two nodes may change a tensor in place."""
+    node = first.next
+    while node is not last:
+        module = _module(node, network)
+        in_place = getattr(module, "inplace", False) or node.kwargs.get("inplace", False)
+        name = str(getattr(node.target, "__name__", node.target))
+        named_so = node.op != "call_module" and name.endswith("_")
+        if in_place or named_so or node.target is operator.iadd:
+            return True
+        node = node.next
+    return False
+
+
+def _fuse_depthwise(
+    node: fx.Node,
+    network: fx.GraphModule,
+    timer: Timer,
+    form_cache: MutableMapping[str, Choice],
+) -> None:
+    """Fuse a depthwise convolution, and the activation after it, whose only user is `node`."""
+    module, source = _kernel(node, network), node.args[0]
+    if module is None or not isinstance(source, fx.Node) or not _is_pointwise(module):
+        return
+    activation = _activation(source, network) if _only_user(source) is node else None
+    first = source.all_input_nodes[0] if activation is not None else source
+    conv = _module(first, network)
+    if not isinstance(conv, nn.Conv2d) or not _is_depthwise(conv) or len(first.users) != 1:
+        return
+    if activation is None and first is not source:
+        return
+    x = first.args[0]
+    shape = _tensor(x) if isinstance(x, fx.Node) else None
+    if shape is None or sum(other.target == first.target for other in network.graph.nodes) > 1:
+        return
+    fused = module.after_depthwise(
+        _geometry(conv, module), conv.weight, conv.bias, activation or "none"
+    )
+    image = torch.zeros(shape[0], dtype=conv.weight.dtype)  # type: ignore[call-overload]
+    residual = None
+    if len(node.args) > 1:
+        found = _tensor(node)
+        assert found is not None
+        residual = torch.zeros(found[0], dtype=conv.weight.dtype)  # type: ignore[call-overload]
+    between = _MODULE_OF[activation]() if activation else nn.Identity()
+
+    def staged() -> object:
+        return module(between(conv(image)), residual)
+
+    if _choose(fused, image, staged, lambda: fused(image, residual), timer, form_cache) == FUSED:
+        network.set_submodule(str(node.target), fused)
+        node.args = (x, *node.args[1:])
+
+
+_MODULE_OF = {name: kind for kind, name in _MODULES.items()}
+
+
+def _is_pointwise(module: BlockSparseConv2d) -> bool:
+    geometry = module.geometry
+    plain = geometry.stride == (1, 1) and geometry.padding == (0, 0, 0, 0)
+    return plain and geometry.kernel_size == (1, 1) and module.depthwise is None
+
+
+def _is_depthwise(conv: nn.Conv2d) -> bool:
+    each = conv.groups == conv.in_channels == conv.out_channels > 1
+    return each and conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
+
+
+def _geometry(conv: nn.Conv2d, module: BlockSparseConv2d) -> Geometry:
+    own = Geometry.of(conv)
+    return Geometry(
+        in_channels=own.in_channels,
+        out_channels=module.geometry.out_channels,
+        kernel_size=own.kernel_size,
+        stride=own.stride,
+        padding=own.padding,
+        dilation=own.dilation,
+        padding_mode="zeros",
+    )
+
+
+def _choose(
+    fused: BlockSparseConv2d,
+    image: Tensor,
+    run_staged: Callable[[], object],
+    run_fused: Callable[[], object],
+    timer: Timer,
+    form_cache: MutableMapping[str, Choice],
+) -> str:
+    """Return whether the fused or the staged form is faster: from the form cache, or timed."""
+    facts = {
+        "fusion": hashlib.sha256(fused.plan.numpy().tobytes()).hexdigest(),
+        "activations": [fused.depthwise_activation, fused.activation],
+        "input": list(image.shape),
+        "dtype": str(image.dtype),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+    key = json.dumps(facts, sort_keys=True)
+    if key not in form_cache:
+        names = (FUSED, STAGED)
+        seconds = timer([run_fused, run_staged], FINAL_SECONDS)
+        times = dict(zip(names, seconds, strict=True))
+        form_cache[key] = Choice(form=min(names, key=times.__getitem__), seconds=times)
+    return form_cache[key].form

@@ -1,0 +1,193 @@
+"""Deployed block-sparse convolution: a module that calls the compiled kernel directly."""
+
+import copy
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from dsx.conv.native import kernel
+from dsx.conv.native.operators import geometry_numbers
+from dsx.conv.native.plan import Plan, after_depthwise
+from dsx.conv.sparsity.geometry import Geometry
+from dsx.torch_private import is_intercepted
+
+
+class BlockSparseConv2d(nn.Module):
+    """A block-sparse convolution with packed weights, for inference.
+
+    A depthwise convolution before it, a residual addition and an activation after it are computed
+    in the same pass over the images.
+
+    Args:
+        plan: Plan of the convolution.
+        weight: Dense weight, (Cout, Cin, KH, KW).
+        bias: Bias, (Cout,), or None.
+        geometry: Geometry of the convolution, or of the depthwise one, with padding by zeros.
+        depthwise: Filters of the depthwise convolution, (Cin, 1, KH, KW), or None.
+        depthwise_bias: Bias of the depthwise convolution, (Cin,), or None.
+
+    Attributes:
+        activation: Activation of the output, one of `kernel.ACTIVATIONS`.
+        depthwise_activation: Activation after the depthwise convolution.
+    """
+
+    plan: Tensor
+    weights: Tensor
+    bias: Tensor | None
+    depthwise: Tensor | None
+    depthwise_bias: Tensor | None
+
+    def __init__(
+        self,
+        plan: Plan,
+        weight: Tensor,
+        bias: Tensor | None,
+        geometry: Geometry,
+        depthwise: Tensor | None = None,
+        depthwise_bias: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.geometry = geometry
+        self.activation = self.depthwise_activation = "none"
+        self.register_buffer("plan", plan.table)
+        self.register_buffer("weights", kernel.pack(weight, plan.source))
+        for name, value in (
+            ("bias", bias), ("depthwise", depthwise), ("depthwise_bias", depthwise_bias),
+        ):  # fmt: skip
+            own = (
+                None
+                if value is None
+                else value.detach().clone(memory_format=torch.contiguous_format)
+            )
+            self.register_buffer(name, own)
+
+    def forward(self, input: Tensor, residual: Tensor | None = None) -> Tensor:
+        """Compute the convolution.
+
+        Args:
+            input: Batch of images, (B, Cin, H, W).
+            residual: Tensor that is added before the activation, (B, Cout, OH, OW), or None.
+
+        Returns:
+            The output, (B, Cout, OH, OW).
+        """
+        if is_intercepted(input):
+            return self._by_operator(input, residual)
+        call = _CALLS.get(self)
+        if call is None or not call.is_valid(self):
+            call = _CALLS[self] = _Call.of(self)
+        return call(input, residual)
+
+    def after_depthwise(
+        self, geometry: Geometry, filters: Tensor, bias: Tensor | None, activation: str
+    ) -> "BlockSparseConv2d":
+        """Return a copy of this 1 x 1 convolution that computes a depthwise one first.
+
+        Args:
+            geometry: Geometry of the depthwise convolution, with the outputs of this one.
+            filters: Filters of the depthwise convolution, (Cin, 1, KH, KW).
+            bias: Bias of the depthwise convolution, (Cin,), or None.
+            activation: Activation between the two convolutions.
+
+        Returns:
+            The copy.
+        """
+        fused = copy.copy(self)
+        fused._buffers = dict(self._buffers)
+        fused.geometry, fused.depthwise_activation = geometry, activation
+        fused.plan = after_depthwise(self.plan, geometry)
+        fused.depthwise = filters.detach().clone(memory_format=torch.contiguous_format)
+        fused.depthwise_bias = None if bias is None else bias.detach().clone()
+        return fused
+
+    def _by_operator(self, input: Tensor, residual: Tensor | None) -> Tensor:
+        out: Tensor = torch.ops.dsx.block_sparse_conv2d_packed(
+            input, self.weights, self.bias, residual, self.depthwise, self.depthwise_bias,
+            self.plan, geometry_numbers(self.geometry), self.activation, self.depthwise_activation,
+        )  # fmt: skip
+        return out
+
+    def extra_repr(self) -> str:
+        """Return the sizes and the fused operations for the representation of the module."""
+        fused = [name for name in (self.depthwise_activation, self.activation) if name != "none"]
+        geometry = self.geometry
+        return (
+            f"{geometry.in_channels}, {geometry.out_channels}, "
+            f"kernel_size={geometry.kernel_size}, stride={geometry.stride}, "
+            f"depthwise={self.depthwise is not None}, fused={fused}"
+        )
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A prepared call of the kernel, without the overhead of the dispatcher.
+
+    Args:
+        tensors: Tensors to which the layer points.
+        activations: Activations of the layer.
+        layer: The C structure.
+        function: The C function.
+        geometry: Geometry of the convolution.
+        dtype: Number format of the tensors.
+    """
+
+    tensors: tuple[Tensor | None, ...]
+    activations: tuple[str, str]
+    layer: Any
+    function: Callable[..., int]
+    geometry: Geometry
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, module: BlockSparseConv2d) -> "_Call":
+        layer = kernel.Layer(
+            plan=module.plan,
+            weights=module.weights,
+            bias=module.bias,
+            depthwise=module.depthwise,
+            depthwise_bias=module.depthwise_bias,
+            activation=module.activation,
+            depthwise_activation=module.depthwise_activation,
+        ).structure()
+        return cls(
+            tuple(module._buffers.values()),
+            (module.activation, module.depthwise_activation),
+            ctypes.byref(layer),
+            kernel.function("conv", module.weights.dtype),
+            module.geometry,
+            module.weights.dtype,
+        )
+
+    def is_valid(self, module: BlockSparseConv2d) -> bool:
+        """Check whether the module still has the same tensors and activations."""
+        now = module._buffers.values()
+        same = all(a is b for a, b in zip(self.tensors, now, strict=True))
+        return same and self.activations == (module.activation, module.depthwise_activation)
+
+    def __call__(self, x: Tensor, residual: Tensor | None) -> Tensor:
+        x = kernel.readable(x, self.dtype)
+        count, _, height, width = x.shape
+        geometry = self.geometry
+        shape = (count, geometry.out_channels, *geometry.out_hw(height, width))
+        output = x.new_empty(shape)
+        pointer = None
+        if residual is not None:
+            residual = kernel.readable(residual, self.dtype)
+            pointer = residual.data_ptr()
+        if count:
+            status = self.function(
+                self.layer, count, height, width, x.data_ptr(), pointer, output.data_ptr(),
+                torch.get_num_threads(),
+            )  # fmt: skip
+            kernel.check(status, x)
+        return output
+
+
+# Not an attribute of the module: a copy of the module needs calls of its own, and the structure of
+# a deployed network consists of attributes.
+_CALLS: WeakKeyDictionary[BlockSparseConv2d, _Call] = WeakKeyDictionary()
