@@ -77,7 +77,7 @@ def make_plan(live: Mask, geometry: Geometry) -> Plan:
     after_depthwise = tuple(kernel) != geometry.kernel_size
     # Columns sorted by kernel position, then by channel.
     mask = live.reshape(outputs, inputs, taps).transpose(0, 2, 1).reshape(outputs, -1)
-    used: Mask = mask.any(0)
+    used: Mask = np.logical_or.reduce(mask, 0)
     if used.reshape(taps, inputs).any(1).sum() == 1:
         # Column c is channel c, so that the images can be read in place.
         used = np.repeat(used.reshape(taps, inputs).any(1), inputs)
@@ -199,8 +199,8 @@ def _segments(supports: Mask, support_of: Numbers, block: Numbers) -> list[Numbe
     use = np.zeros((ROWS, supports.shape[1]), bool)
     use[: len(live)] = supports[support_of[live]]
     read = np.flatnonzero(use.any(0))
-    covers = list(_covers(use[:, read].reshape(4, 2, -1).any(1)))
-    best = min(covers, key=_time)
+    pairs: Mask = np.logical_or.reduce(use[:, read].reshape(4, 2, -1), 1)
+    best = min(_covers(pairs), key=_time)
     return [read[segment] for segment in best]
 
 
