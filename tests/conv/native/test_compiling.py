@@ -37,6 +37,7 @@ def built_in(path: Path) -> list[str]:
     return str(library.dsx_instruction_sets().decode()).split()
 
 
+@pytest.mark.slow
 def test_the_chosen_instruction_sets_are_built_in(compiler: Compiler, tmp_path: Path) -> None:
     compile_library(tmp_path / "all.so", compiler, QUICK)
     supported = built_in(tmp_path / "all.so")
@@ -55,6 +56,7 @@ def test_an_unknown_instruction_set_is_refused(compiler: Compiler, tmp_path: Pat
         compile_library(tmp_path / "x.so", compiler, instruction_sets=["avx2", "avx1024"])
 
 
+@pytest.mark.slow
 def test_the_compiler_has_no_objections(
     compiler: Compiler, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -145,6 +147,7 @@ def test_flags_depend_on_compiler_and_target(
     assert (compiler.openmp, compiler.instruction_sets) == (openmp, instruction_sets)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*INSTRUCTION_SETS, "baseline"])
 def test_files_of_instruction_sets_export_only_their_own_names(
     name: str, compiler: Compiler, tmp_path: Path

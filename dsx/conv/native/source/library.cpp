@@ -78,7 +78,7 @@ void barrier() {
 
 void* reserve_scratch(int64_t bytes) {
     void* start = scratch.reserve(bytes);
-    if (start == nullptr) std::abort();  // in a parallel region there is nobody to report to
+    if (bytes > 0 && start == nullptr) std::abort();  // in a parallel region there is nobody to report to
     return start;
 }
 
