@@ -179,14 +179,13 @@ class _Call:
         return same and self.activations == (module.activation, module.depthwise_activation)
 
     def __call__(self, x: Tensor, residual: Tensor | None) -> Tensor:
+        shape = kernel.output_shape(x, self.geometry)
         x = kernel.readable(x, self.dtype)
         count, _, height, width = x.shape
-        geometry = self.geometry
-        shape = (count, geometry.out_channels, *geometry.out_hw(height, width))
         output = x.new_empty(shape)
         pointer = None
         if residual is not None:
-            residual = kernel.readable(residual, self.dtype)
+            residual = kernel.readable(residual.expand(shape), self.dtype)
             pointer = residual.data_ptr()
         if count:
             status = self.function(
