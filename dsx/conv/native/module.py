@@ -114,8 +114,9 @@ class BlockSparseConv2d(nn.Module):
 
     def _by_operator(self, input: Tensor, residual: Tensor | None) -> Tensor:
         out: Tensor = torch.ops.dsx.block_sparse_conv2d_packed(
-            input, self.weights, self.bias, residual, self.depthwise, self.depthwise_bias, self.merge, self.scale,
-            self.plan, geometry_numbers(self.geometry), self.activation, self.depthwise_activation,
+            input, self.weights, self.bias, residual, self.depthwise, self.depthwise_bias,
+            self.merge, self.scale, self.plan, geometry_numbers(self.geometry), self.activation,
+            self.depthwise_activation,
         )  # fmt: skip
         return out
 

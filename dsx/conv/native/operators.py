@@ -23,8 +23,8 @@ _SIGNATURES = (
     " -> Tensor",
     # The counter of FLOPs finds the weights, the depthwise filters and the merge by their places.
     "block_sparse_conv2d_packed(Tensor input, Tensor weights, Tensor? bias, Tensor? residual, "
-    "Tensor? depthwise, Tensor? depthwise_bias, Tensor? merge, Tensor? scale, Tensor plan, int[] geometry, str activation, "
-    "str depthwise_activation) -> Tensor",
+    "Tensor? depthwise, Tensor? depthwise_bias, Tensor? merge, Tensor? scale, Tensor plan, "
+    "int[] geometry, str activation, str depthwise_activation) -> Tensor",
     "block_sparse_weight_gradient(Tensor input, Tensor gradient, Tensor weight, Tensor[] plans, "
     "int[] geometry) -> Tensor",
 )
