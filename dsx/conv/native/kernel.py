@@ -238,11 +238,11 @@ def readable(x: Tensor, dtype: torch.dtype) -> Tensor:
     Raises:
         DsxError: If it has too many elements, another number format, or is not on the CPU.
     """
-    if x.dtype != dtype or x.device.type != "cpu":
+    if x.dtype != dtype or not x.is_cpu:
         raise DsxError(f"the input is {x.dtype} on {x.device} (allowed: {dtype} on cpu)")
     if x.numel() >= MAX_ELEMENTS:
         raise _too_large(x.shape)
-    return x.contiguous()
+    return x if x.is_contiguous() else x.contiguous()
 
 
 def _too_large(shape: Sequence[int]) -> DsxError:
