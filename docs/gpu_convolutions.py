@@ -158,7 +158,7 @@ def forwards(case: Case, device: torch.device) -> dict[str, Run]:
         check(case, "the output", kernel(x), dense(x), TOLERANCE)
     modules = {KERNEL: kernel, DENSE: dense}
     if case.operator.startswith("sliding"):
-        channels, groups = case.channels, conv.spec.groups
+        channels, groups = case.channels, int(conv.spec.groups)
         modules[GROUPED] = nn.Conv2d(
             channels, channels, 1, groups=groups, bias=False, device=device
         )

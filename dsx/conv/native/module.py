@@ -64,7 +64,8 @@ class BlockSparseConv2d(nn.Module):
         self.register_buffer("weights", kernel.pack(weight, plan.source))
         for name, value in (
             ("bias", bias), ("depthwise", depthwise), ("depthwise_bias", depthwise_bias),
-            ("merge", None if merge is None else merge.int()), ("scale", scale),
+            ("merge", None if merge is None else merge.to(weight.device, torch.int32)),
+            ("scale", scale),
         ):  # fmt: skip
             own = (
                 None

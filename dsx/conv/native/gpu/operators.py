@@ -121,6 +121,8 @@ def conv2d_packed(
     residual: Tensor | None,
     depthwise: Tensor | None,
     depthwise_bias: Tensor | None,
+    merge: Tensor | None,
+    scale: Tensor | None,
     plan: Tensor,
     geometry: Geometry,
     activation: str,
@@ -132,10 +134,14 @@ def conv2d_packed(
         x: Batch of images, (B, Cin, H, W).
         weights: Packed weights.
         bias: Bias, (Cout,), or None.
-        residual: Tensor that is added before the activation, (B, Cout, OH, OW), or None.
+        residual: Tensor that is added before the activation, (B, Cout, OH, OW) or of a shape that
+            can be expanded to it, or None.
         depthwise: Filters of a depthwise convolution that is applied first, (Cin, 1, KH, KW), or
             None.
         depthwise_bias: Bias of the depthwise convolution, (Cin,), or None.
+        merge: Outputs of the plan that each output adds up, (Cout, terms), or None if the outputs
+            of the plan are those of the convolution.
+        scale: Factor of each sum, (Cout,), or None.
         plan: Table of the plan.
         geometry: Geometry of the convolution, or of the depthwise one if there is one.
         activation: Activation of the output.
@@ -155,7 +161,20 @@ def conv2d_packed(
         geometry = replace(
             geometry, kernel_size=(1, 1), stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1)
         )
-    return convolve(x, weights, bias, lists, geometry, residual, activation)
+    if merge is None:
+        return convolve(x, weights, bias, lists, geometry, residual, activation)
+    out = _merged(convolve(x, weights, None, lists, geometry), merge)
+    out = out if scale is None else out * scale[:, None, None]
+    out = out if bias is None else out + bias[:, None, None]
+    return _ACTIVATIONS[activation](out if residual is None else out + residual)
+
+
+def _merged(maps: Tensor, merge: Tensor) -> Tensor:
+    first, *others = merge.to(maps.device).T
+    out = maps.index_select(1, first)
+    for term in others:
+        out += maps.index_select(1, term)
+    return out
 
 
 def pack(weight: Tensor, source: Tensor) -> Tensor:
