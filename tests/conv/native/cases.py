@@ -1,6 +1,6 @@
-"""Block-sparse convolutions of small whole numbers, and their outputs by F.conv2d.
+"""Block-sparse convolutions of small integers, and their outputs by F.conv2d.
 
-With whole numbers every sum is exact in every order, so outputs are compared without a tolerance.
+With integers every sum is exact in every order, so outputs are compared without a tolerance.
 """
 
 from collections.abc import Callable
@@ -120,7 +120,7 @@ def geometry(
     )
 
 
-def whole(*shape: int, dtype: torch.dtype) -> Tensor:
+def integers(*shape: int, dtype: torch.dtype) -> Tensor:
     return torch.randint(-3, 4, shape).to(dtype)
 
 
@@ -198,19 +198,19 @@ def make_case(
         depthwise_activation: Activation after a depthwise convolution; None if there is none.
     """
     count, height, width = images
-    drawn = torch.where(torch.from_numpy(live), whole(*live.shape, dtype=dtype), torch.nan)
+    drawn = torch.where(torch.from_numpy(live), integers(*live.shape, dtype=dtype), torch.nan)
     depthwise = depthwise_activation is not None
     return Case(
         live=live,
         geometry=g,
-        x=whole(count, g.in_channels, height, width, dtype=dtype),
+        x=integers(count, g.in_channels, height, width, dtype=dtype),
         weight=drawn,
-        bias=whole(g.out_channels, dtype=dtype) if bias else None,
-        residual=whole(count, g.out_channels, *g.out_hw(height, width), dtype=dtype)
+        bias=integers(g.out_channels, dtype=dtype) if bias else None,
+        residual=integers(count, g.out_channels, *g.out_hw(height, width), dtype=dtype)
         if residual
         else None,
-        depthwise=whole(g.in_channels, 1, *g.kernel_size, dtype=dtype) if depthwise else None,
-        depthwise_bias=whole(g.in_channels, dtype=dtype) if depthwise and bias else None,
+        depthwise=integers(g.in_channels, 1, *g.kernel_size, dtype=dtype) if depthwise else None,
+        depthwise_bias=integers(g.in_channels, dtype=dtype) if depthwise and bias else None,
         activation=activation,
         depthwise_activation=depthwise_activation or "none",
     )
@@ -255,4 +255,4 @@ def of_weight(case: Case, gradient: Tensor) -> Tensor:
 
 
 def gradient_of(case: Case) -> Tensor:
-    return whole(*kernel.output_shape(case.x, case.geometry), dtype=case.x.dtype)
+    return integers(*kernel.output_shape(case.x, case.geometry), dtype=case.x.dtype)
