@@ -32,7 +32,8 @@ class _Layer(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("plan", "weights", "bias", "depthwise")),
-        ("depthwise_bias", ctypes.c_void_p),
+        *((name, ctypes.c_void_p) for name in ("depthwise_bias", "merge", "scale")),
+        *((name, ctypes.c_int32) for name in ("merged", "terms")),
         *((name, ctypes.c_int32) for name in ("activation", "depthwise_activation")),
         *((name, ctypes.c_int32) for name in ("producer", "super_tile")),
     )
@@ -49,6 +50,9 @@ class Layer:
         depthwise: Filters of a depthwise convolution that is applied first, (Cin, 1, KH, KW), or
             None.
         depthwise_bias: Bias of the depthwise convolution, (Cin,), or None.
+        merge: Outputs of the plan that each output adds up, (Cout, terms) int32, or None if the
+            outputs of the plan are those of the convolution.
+        scale: Factor of each sum, (Cout,), or None.
         activation: Activation of the output, one of `ACTIVATIONS`.
         depthwise_activation: Activation between the two convolutions, one of `ACTIVATIONS`.
         producer: Way to provide the input of a tile, one of `PRODUCERS`; not every geometry
@@ -61,6 +65,8 @@ class Layer:
     bias: Tensor | None = None
     depthwise: Tensor | None = None
     depthwise_bias: Tensor | None = None
+    merge: Tensor | None = None
+    scale: Tensor | None = None
     activation: str = "none"
     depthwise_activation: str = "none"
     producer: str = "auto"
@@ -73,7 +79,9 @@ class Layer:
             value = getattr(self, field.name)
             if isinstance(value, Tensor):
                 assert value.is_contiguous() and value.device.type == "cpu", field.name
-                assert value.dtype == (torch.int32 if field.name == "plan" else self.weights.dtype)
+                assert value.dtype == (
+                    torch.int32 if field.name in ("plan", "merge") else self.weights.dtype
+                )
 
     def structure(self) -> _Layer:
         """Return the C structure, which is valid as long as the tensors are."""
@@ -83,6 +91,9 @@ class Layer:
             _pointer(self.bias),
             _pointer(self.depthwise),
             _pointer(self.depthwise_bias),
+            _pointer(self.merge),
+            _pointer(self.scale),
+            *((0, 0) if self.merge is None else self.merge.shape),
             ACTIVATIONS.index(self.activation),
             ACTIVATIONS.index(self.depthwise_activation),
             PRODUCERS.index(self.producer),
@@ -227,11 +238,11 @@ def readable(x: Tensor, dtype: torch.dtype) -> Tensor:
     Raises:
         DsxError: If it has too many elements, another number format, or is not on the CPU.
     """
-    if x.dtype != dtype or x.device.type != "cpu":
+    if x.dtype != dtype or not x.is_cpu:
         raise DsxError(f"the input is {x.dtype} on {x.device} (allowed: {dtype} on cpu)")
     if x.numel() >= MAX_ELEMENTS:
         raise _too_large(x.shape)
-    return x.contiguous()
+    return x if x.is_contiguous() else x.contiguous()
 
 
 def _too_large(shape: Sequence[int]) -> DsxError:
