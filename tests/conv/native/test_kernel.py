@@ -74,6 +74,7 @@ def cases(dtype: torch.dtype) -> list[tuple[Case, Tensor]]:
     """Every image with every geometry that fits, and in turn the masks, activations and so on."""
     torch.manual_seed(0)
     masks, activations, residuals = cycle(MASKS.values()), cycle(ACTIVATIONS), cycle([False, True])
+    terms = cycle((0, 0, 1, 0, 2, 3, 0))
     depthwise: Iterator[str | None] = cycle([None, None, None, "relu", "none", None, "relu6"])
     found: list[tuple[Case, Tensor]] = []
     for (count, height, width), (stride, padding, dilation) in product(IMAGES, REACHES):
@@ -91,6 +92,7 @@ def cases(dtype: torch.dtype) -> list[tuple[Case, Tensor]]:
             residual=next(residuals),
             activation=next(activations),
             depthwise_activation=first if size else None,
+            terms=next(terms),
         )
         found.append((case, case.expected()))
     return found
@@ -172,6 +174,7 @@ def drawn_cases(draw: st.DrawFn) -> Case:
         residual=draw(st.booleans()),
         activation=draw(st.sampled_from(list(ACTIVATIONS))),
         depthwise_activation=depthwise,
+        terms=draw(st.sampled_from([0, 0, 1, 3])),
     )
 
 
@@ -199,7 +202,7 @@ def test_drawn_cases_in_frames(
 def test_gradients_of_weights(instruction_set: str, dtype: torch.dtype) -> None:
     poison_signals(dtype)
     for number, (case, _) in enumerate(cases(dtype)):
-        if case.geometry.stride != (1, 1) or case.depthwise is not None:
+        if case.geometry.stride != (1, 1) or case.depthwise is not None or case.merge is not None:
             continue
         gradient = gradient_of(case)
         message = f"case {number}: {case.geometry}, {tuple(case.x.shape)}"
@@ -224,7 +227,8 @@ def poison_signals(dtype: torch.dtype) -> None:
 def test_gradients_of_drawn_cases_in_frames(case: Case, name: str, shift: int) -> None:
     use_if_supported(name)
     g = case.geometry
-    case = replace(case, geometry=replace(g, stride=(1, 1), kernel_size=case.live.shape[2:]))
+    g = replace(g, out_channels=len(case.live), stride=(1, 1), kernel_size=case.live.shape[2:])
+    case = replace(case, geometry=g)
     poison_signals(case.x.dtype)
     gradient = gradient_of(case)
     got = of_weight(replace(case, x=framed(case.x, shift)), framed(gradient, shift))

@@ -188,12 +188,12 @@ def arguments(name: str) -> tuple[Any, ...]:
     pointwise = sliding(9, 5)
     g = geometry(pointwise, (2, 1), (1, 1, 1, 1), (1, 1), (3, 3))
     case = make_case(
-        pointwise, (2, 6, 7), g, torch.float32, residual=True, depthwise_activation="relu"
+        pointwise, (2, 6, 7), g, torch.float32, residual=True, depthwise_activation="relu", terms=2
     )
     layer = case.layer()
     return (
         case.x, layer.weights, layer.bias, case.residual, layer.depthwise, layer.depthwise_bias,
-        layer.plan, geometry_numbers(g), "relu6", "relu",
+        layer.merge, layer.scale, layer.plan, geometry_numbers(case.geometry), "relu6", "relu",
     )  # fmt: skip
 
 
@@ -212,12 +212,12 @@ def test_the_packed_operator_computes_all_stages() -> None:
     g = geometry(live, (2, 1), (1, 1, 1, 1), (1, 1), (3, 3))
     case = make_case(
         live, (2, 6, 7), g, torch.float64, residual=True, activation="relu6",
-        depthwise_activation="relu",
+        depthwise_activation="relu", terms=2,
     )  # fmt: skip
     layer = case.layer()
     got = torch.ops.dsx.block_sparse_conv2d_packed(
         case.x, layer.weights, layer.bias, case.residual, layer.depthwise, layer.depthwise_bias,
-        layer.plan, geometry_numbers(g), "relu6", "relu",
+        layer.merge, layer.scale, layer.plan, geometry_numbers(case.geometry), "relu6", "relu",
     )  # fmt: skip
     assert_same(got, case.expected())
 
