@@ -30,7 +30,7 @@ def compiled() -> Iterator[Kernels]:
 
 @pytest.fixture(params=["avx512", "avx2", "baseline"])
 def instruction_set(request: pytest.FixtureRequest, compiled: Kernels) -> Iterator[str]:
-    """Each instruction set in turn, in use."""
+    """Each instruction set that is built in, in use."""
     name: str = request.param
     if name not in compiled.instruction_sets:
         pytest.skip(f"{name} is not built in, or this processor does not have it")
