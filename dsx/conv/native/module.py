@@ -14,7 +14,7 @@ from dsx.conv.native import kernel
 from dsx.conv.native.operators import geometry_numbers
 from dsx.conv.native.plan import Plan, after_depthwise
 from dsx.conv.sparsity.geometry import Geometry
-from dsx.torch_private import is_intercepted
+from dsx.torch_private import is_observed
 
 
 class BlockSparseConv2d(nn.Module):
@@ -76,7 +76,7 @@ class BlockSparseConv2d(nn.Module):
         Returns:
             The output, (B, Cout, OH, OW).
         """
-        if is_intercepted(input):
+        if is_observed(input) or (input.requires_grad and torch.is_grad_enabled()):
             return self._by_operator(input, residual)
         call = _CALLS.get(self)
         if call is None or not call.is_valid(self):

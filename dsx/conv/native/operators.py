@@ -5,7 +5,7 @@
 exist as soon as this module is imported, and run only if the kernels are compiled.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ _SIGNATURES = (
     "block_sparse_weight_gradient(Tensor input, Tensor gradient, Tensor weight, Tensor[] plans, "
     "int[] geometry) -> Tensor",
 )
-_LIBRARY = torch.library.Library("dsx", "DEF")
+_LIBRARY = torch.library.Library("dsx", "DEF")  # type: ignore[no-untyped-call]
 
 
 def geometry_numbers(geometry: Geometry) -> list[int]:
@@ -181,14 +181,36 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
     gradient = gradient.contiguous()
     if ctx.needs_input_grad[0]:
         other = _transposed_geometry(ctx.geometry)
-        of_x = torch.ops.dsx.block_sparse_conv2d(gradient, weight, None, plans[2:], other)
+        of_x = torch.ops.dsx.block_sparse_conv2d(
+            gradient, weight, None, [*plans[2:], *plans[:2]], other
+        )
     if ctx.needs_input_grad[1]:
         of_weight = torch.ops.dsx.block_sparse_weight_gradient(
-            x, gradient, weight, plans[:2], ctx.geometry
+            x, gradient, weight, plans, ctx.geometry
         )
     if ctx.has_bias and ctx.needs_input_grad[2]:
         of_bias = gradient.sum((0, 2, 3))
     return of_x, of_weight, of_bias, [None] * 4, None
+
+
+def _set_up_second(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, gradient, _, plans, geometry = inputs
+    ctx.save_for_backward(x, gradient, *plans)
+    ctx.geometry = geometry
+
+
+def _second_backward(ctx: Any, of_weight: Tensor) -> tuple[Any, ...]:
+    """Return the derivatives of the gradient of the weights, which is linear in x and gradient."""
+    x, gradient, *plans = ctx.saved_tensors
+    conv2d = torch.ops.dsx.block_sparse_conv2d
+    other = _transposed_geometry(ctx.geometry)
+    return (
+        conv2d(gradient, of_weight, None, [*plans[2:], *plans[:2]], other),
+        conv2d(x, of_weight, None, plans, ctx.geometry),
+        None,
+        [None] * 4,
+        None,
+    )
 
 
 def _transposed_geometry(numbers: Sequence[int]) -> list[int]:
@@ -197,14 +219,14 @@ def _transposed_geometry(numbers: Sequence[int]) -> list[int]:
 
 def _define() -> None:
     for signature in _SIGNATURES:
-        _LIBRARY.define(signature)
+        _LIBRARY.define(signature)  # type: ignore[no-untyped-call]
     for name, function in (
         ("block_sparse_conv2d", _conv2d),
         ("block_sparse_conv2d_packed", _conv2d_packed),
         ("block_sparse_weight_gradient", _weight_gradient),
     ):
-        _LIBRARY.impl(name, function, "CPU")
-    fakes = {
+        _LIBRARY.impl(name, function, "CPU")  # type: ignore[no-untyped-call]
+    fakes: dict[str, Callable[..., Tensor]] = {
         "block_sparse_conv2d": lambda x, weight, bias, plans, geometry: _output_shape(x, geometry),
         "block_sparse_conv2d_packed": lambda x, *others: _output_shape(x, others[6]),
         "block_sparse_weight_gradient": lambda x, gradient, weight, *others: weight.new_empty(
@@ -215,6 +237,12 @@ def _define() -> None:
         torch.library.register_fake(f"dsx::{name}", fake, lib=_LIBRARY)
     torch.library.register_autograd(
         "dsx::block_sparse_conv2d", _backward, setup_context=_set_up, lib=_LIBRARY
+    )
+    torch.library.register_autograd(
+        "dsx::block_sparse_weight_gradient",
+        _second_backward,
+        setup_context=_set_up_second,
+        lib=_LIBRARY,
     )
 
 
