@@ -30,6 +30,8 @@ class BlockSparseConv2d(nn.Module):
         geometry: Geometry of the convolution, or of the depthwise one, with padding by zeros.
         depthwise: Filters of the depthwise convolution, (Cin, 1, KH, KW), or None.
         depthwise_bias: Bias of the depthwise convolution, (Cin,), or None.
+        merge: Outputs of the plan that each output adds up, (Cout, terms), or None.
+        scale: Factor of each sum, (Cout,), or None.
 
     Attributes:
         activation: Activation of the output, one of `kernel.ACTIVATIONS`.
@@ -41,6 +43,8 @@ class BlockSparseConv2d(nn.Module):
     bias: Tensor | None
     depthwise: Tensor | None
     depthwise_bias: Tensor | None
+    merge: Tensor | None
+    scale: Tensor | None
 
     def __init__(
         self,
@@ -50,6 +54,8 @@ class BlockSparseConv2d(nn.Module):
         geometry: Geometry,
         depthwise: Tensor | None = None,
         depthwise_bias: Tensor | None = None,
+        merge: Tensor | None = None,
+        scale: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.geometry = geometry
@@ -58,6 +64,7 @@ class BlockSparseConv2d(nn.Module):
         self.register_buffer("weights", kernel.pack(weight, plan.source))
         for name, value in (
             ("bias", bias), ("depthwise", depthwise), ("depthwise_bias", depthwise_bias),
+            ("merge", None if merge is None else merge.int()), ("scale", scale),
         ):  # fmt: skip
             own = (
                 None
@@ -107,7 +114,7 @@ class BlockSparseConv2d(nn.Module):
 
     def _by_operator(self, input: Tensor, residual: Tensor | None) -> Tensor:
         out: Tensor = torch.ops.dsx.block_sparse_conv2d_packed(
-            input, self.weights, self.bias, residual, self.depthwise, self.depthwise_bias,
+            input, self.weights, self.bias, residual, self.depthwise, self.depthwise_bias, self.merge, self.scale,
             self.plan, geometry_numbers(self.geometry), self.activation, self.depthwise_activation,
         )  # fmt: skip
         return out
@@ -151,6 +158,8 @@ class _Call:
             bias=module.bias,
             depthwise=module.depthwise,
             depthwise_bias=module.depthwise_bias,
+            merge=module.merge,
+            scale=module.scale,
             activation=module.activation,
             depthwise_activation=module.depthwise_activation,
         ).structure()
@@ -170,14 +179,13 @@ class _Call:
         return same and self.activations == (module.activation, module.depthwise_activation)
 
     def __call__(self, x: Tensor, residual: Tensor | None) -> Tensor:
+        shape = kernel.output_shape(x, self.geometry)
         x = kernel.readable(x, self.dtype)
         count, _, height, width = x.shape
-        geometry = self.geometry
-        shape = (count, geometry.out_channels, *geometry.out_hw(height, width))
         output = x.new_empty(shape)
         pointer = None
         if residual is not None:
-            residual = kernel.readable(residual, self.dtype)
+            residual = kernel.readable(residual.expand(shape), self.dtype)
             pointer = residual.data_ptr()
         if count:
             status = self.function(

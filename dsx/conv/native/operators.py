@@ -21,8 +21,9 @@ from dsx.conv.sparsity.geometry import Geometry
 _SIGNATURES = (
     "block_sparse_conv2d(Tensor input, Tensor weight, Tensor? bias, Tensor[] plans, int[] geometry)"
     " -> Tensor",
+    # The counter of FLOPs finds the weights, the depthwise filters and the merge by their places.
     "block_sparse_conv2d_packed(Tensor input, Tensor weights, Tensor? bias, Tensor? residual, "
-    "Tensor? depthwise, Tensor? depthwise_bias, Tensor plan, int[] geometry, str activation, "
+    "Tensor? depthwise, Tensor? depthwise_bias, Tensor? merge, Tensor? scale, Tensor plan, int[] geometry, str activation, "
     "str depthwise_activation) -> Tensor",
     "block_sparse_weight_gradient(Tensor input, Tensor gradient, Tensor weight, Tensor[] plans, "
     "int[] geometry) -> Tensor",
@@ -140,6 +141,8 @@ def _conv2d_packed(
     residual: Tensor | None,
     depthwise: Tensor | None,
     depthwise_bias: Tensor | None,
+    merge: Tensor | None,
+    scale: Tensor | None,
     plan: Tensor,
     geometry: Sequence[int],
     activation: str,
@@ -151,6 +154,8 @@ def _conv2d_packed(
         bias=bias,
         depthwise=depthwise,
         depthwise_bias=depthwise_bias,
+        merge=merge,
+        scale=scale,
         activation=activation,
         depthwise_activation=depthwise_activation,
     )
@@ -228,7 +233,7 @@ def _define() -> None:
         _LIBRARY.impl(name, function, "CPU")  # type: ignore[no-untyped-call]
     fakes: dict[str, Callable[..., Tensor]] = {
         "block_sparse_conv2d": lambda x, weight, bias, plans, geometry: _output_shape(x, geometry),
-        "block_sparse_conv2d_packed": lambda x, *others: _output_shape(x, others[6]),
+        "block_sparse_conv2d_packed": lambda x, *others: _output_shape(x, others[8]),
         "block_sparse_weight_gradient": lambda x, gradient, weight, *others: weight.new_empty(
             weight.shape
         ),

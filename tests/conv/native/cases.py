@@ -1,155 +1,258 @@
-"""Convolutions for tests of the kernels, with what they must compute."""
+"""Block-sparse convolutions of small whole numbers, and their outputs by F.conv2d.
 
+With whole numbers every sum is exact in every order, so outputs are compared without a tolerance.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional as F
 
 from dsx.conv.native import kernel
-from dsx.conv.native.plan import make_plan
+from dsx.conv.native.kernel import Layer
+from dsx.conv.native.plan import Mask, make_plan
 from dsx.conv.sparsity.geometry import Geometry
 
-TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}
-"""Sums of up to 300 products of normally distributed numbers, in another order."""
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "none": lambda x: x,
+    "relu": F.relu,
+    "relu6": F.relu6,
+    "hardswish": F.hardswish,
+}
+FRAME = 256
+"""Number of elements around a tensor that must be neither used nor written."""
 
-ACTIVATIONS = {"none": lambda x: x, "relu": F.relu, "relu6": F.relu6, "hardswish": F.hardswish}
+
+def sliding(outputs: int, inputs: int, groups: int = 2, overlap: float = 0.33) -> Mask:
+    """Windows of 1/groups of the channels that overlap and wrap around, (outputs, inputs, 1, 1)."""
+    width = max(1, inputs // groups)
+    step = width - int(overlap * width)
+    live = np.zeros((outputs, inputs, 1, 1), bool)
+    for output in range(outputs):
+        live[output, (output * step + np.arange(width)) % inputs] = True
+    return live
 
 
-@dataclass(frozen=True)
+def corners(outputs: int, inputs: int) -> Mask:
+    live = np.zeros((outputs, inputs, 3, 3), bool)
+    for output in range(outputs):
+        top, left = ((0, 0), (0, 1), (1, 1), (1, 0))[output % 4]
+        live[output, :, top : top + 2, left : left + 2] = True
+    return live
+
+
+def cross(outputs: int, inputs: int) -> Mask:
+    live = np.zeros((outputs, inputs, 3, 3), bool)
+    live[:, :, 1] = live[:, :, :, 1] = True
+    return live
+
+
+def sliding_cross(outputs: int, inputs: int) -> Mask:
+    return cross(outputs, inputs) & sliding(outputs, inputs)
+
+
+def heterogeneous(outputs: int, inputs: int) -> Mask:
+    live = np.zeros((outputs, inputs, 3, 3), bool)
+    live[:, :, 1, 1] = True
+    for output in range(outputs):
+        live[output, output % 4 :: 4] = True
+    return live
+
+
+def learned(outputs: int, inputs: int) -> Mask:
+    """A quarter of the positions of random blocks of 16 outputs and 32 channels."""
+    scores = np.random.default_rng(0).random((-(-outputs // 16), -(-inputs // 32), 3, 3))
+    live = scores <= np.sort(scores.ravel())[scores.size // 4]
+    blocks: Mask = live.repeat(16, 0).repeat(32, 1)
+    return blocks[:outputs, :inputs]
+
+
+def irregular(outputs: int, inputs: int) -> Mask:
+    return np.random.default_rng(0).random((outputs, inputs, 3, 3)) < 0.3
+
+
+def last_row(outputs: int, inputs: int) -> Mask:
+    """The last row of a kernel of height 4 and width 2."""
+    live = np.zeros((outputs, inputs, 4, 2), bool)
+    live[:, :, 3] = True
+    return live
+
+
+def first_position(outputs: int, inputs: int) -> Mask:
+    live = np.zeros((outputs, inputs, 5, 3), bool)
+    live[:, ::2, 0, 0] = True
+    return live
+
+
+def nothing(outputs: int, inputs: int) -> Mask:
+    return np.zeros((outputs, inputs, 3, 3), bool)
+
+
+MASKS: dict[str, Callable[[int, int], Mask]] = {
+    each.__name__: each
+    for each in (
+        *(sliding, corners, cross, sliding_cross, heterogeneous),
+        *(learned, irregular, last_row, first_position, nothing),
+    )
+}
+
+
+def geometry(
+    live: Mask,
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+    dilation: tuple[int, int] = (1, 1),
+    kernel_size: tuple[int, int] | None = None,
+) -> Geometry:
+    """Geometry of a convolution with a mask; with another kernel size, of a depthwise one first."""
+    height, width = live.shape[2:]
+    return Geometry(
+        in_channels=live.shape[1],
+        out_channels=live.shape[0],
+        kernel_size=kernel_size or (height, width),
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        padding_mode="zeros",
+    )
+
+
+def whole(*shape: int, dtype: torch.dtype) -> Tensor:
+    return torch.randint(-3, 4, shape).to(dtype)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Case:
-    """A convolution with a random mask, in which pairs of outputs share their live weights."""
+    """A convolution and a batch of images; dead weights are NaN."""
 
-    inputs: int = 9
-    outputs: int = 21
-    kernel: tuple[int, int] = (3, 3)
-    stride: tuple[int, int] = (1, 1)
-    dilation: tuple[int, int] = (1, 1)
-    padding: int = 1
-    size: tuple[int, int, int] = (2, 7, 10)
-    density: float = 0.4
-    depthwise: bool = False
+    live: Mask
+    geometry: Geometry
+    x: Tensor
+    weight: Tensor
+    bias: Tensor | None = None
+    residual: Tensor | None = None
+    depthwise: Tensor | None = None
+    depthwise_bias: Tensor | None = None
     activation: str = "none"
-    producer: str = "auto"
-    threads: int = 1
+    depthwise_activation: str = "none"
 
-    @property
-    def geometry(self) -> Geometry:
-        """Geometry of the convolution, or of the depthwise one."""
-        return Geometry(
-            in_channels=self.inputs,
-            out_channels=self.outputs,
-            kernel_size=self.kernel,
-            stride=self.stride,
-            padding=(self.padding,) * 4,
-            dilation=self.dilation,
-            padding_mode="zeros",
+    def layer(self, producer: str = "auto", super_tile: int = 0) -> Layer:
+        plan = make_plan(self.live, self.geometry)
+        return Layer(
+            plan=plan.table,
+            weights=kernel.pack(self.weight, plan.source),
+            bias=self.bias,
+            depthwise=self.depthwise,
+            depthwise_bias=self.depthwise_bias,
+            activation=self.activation,
+            depthwise_activation=self.depthwise_activation,
+            producer=producer,
+            super_tile=super_tile,
         )
 
-    def mask(self) -> Tensor:
-        """Return the live weights."""
-        kernel = (1, 1) if self.depthwise else self.kernel
-        pairs = torch.rand(self.outputs // 2 + 1, self.inputs, *kernel) < self.density
-        return pairs.repeat_interleave(2, 0)[: self.outputs]
+    def expected(self) -> Tensor:
+        """The output by dense convolutions in float64."""
+        g = self.geometry
+        x = F.pad(self.x.double(), g.padding)
+        weight = torch.where(torch.from_numpy(self.live), self.weight, 0).double()
+        if self.depthwise is None:
+            y = F.conv2d(x, weight, stride=g.stride, dilation=g.dilation)
+        else:
+            between = F.conv2d(
+                x, self.depthwise.double(), None, g.stride, 0, g.dilation, g.in_channels
+            )
+            if self.depthwise_bias is not None:
+                between = between + self.depthwise_bias.double()[:, None, None]
+            y = F.conv2d(ACTIVATIONS[self.depthwise_activation](between), weight)
+        if self.bias is not None:
+            y = y + self.bias.double()[:, None, None]
+        if self.residual is not None:
+            y = y + self.residual.double()
+        return ACTIVATIONS[self.activation](y).to(self.x.dtype)
 
 
-POINTWISE = Case(inputs=40, kernel=(1, 1), padding=0, size=(3, 8, 8))
-CASES = [
-    POINTWISE,
-    Case(inputs=40, kernel=(1, 1), padding=0, size=(1, 3, 5), threads=2),
-    Case(activation="relu", threads=3),
-    Case(density=0.0),
-    Case(stride=(2, 1), dilation=(1, 2), activation="hardswish"),
-    Case(size=(2, 4, 16), producer="padded"),
-    Case(producer="flat"),
-    Case(producer="gathered", kernel=(5, 2)),
-    Case(depthwise=True, activation="relu6", size=(1, 9, 9)),
-]
+def make_case(
+    live: Mask,
+    images: tuple[int, int, int],
+    g: Geometry,
+    dtype: torch.dtype,
+    *,
+    bias: bool = True,
+    residual: bool = False,
+    activation: str = "none",
+    depthwise_activation: str | None = None,
+) -> Case:
+    """Draw a case.
 
-
-GRADIENTS = [POINTWISE, Case(threads=2)]
-"""Cases of stride 1 without a depthwise convolution and an activation."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Arguments of `kernel.run`, and the output to expect.
-
-    `output` holds the output from before the call; only its elements `checked` are compared.
+    Args:
+        live: Mask of the live weights.
+        images: Number, height and width of the images.
+        g: Geometry.
+        dtype: Number format.
+        bias: Whether the convolutions have a bias.
+        residual: Whether a residual is added.
+        activation: Activation of the output.
+        depthwise_activation: Activation after a depthwise convolution; None if there is none.
     """
-
-    function: str
-    layer: kernel.Layer
-    x: Tensor
-    other: Tensor
-    output: Tensor
-    threads: int
-    expected: Tensor
-    checked: Tensor
-
-    def check(self, found: Tensor) -> None:
-        """Compare an output with the expected one."""
-        tolerance = TOLERANCE[found.dtype]
-        expected = self.expected[self.checked]
-        torch.testing.assert_close(found[self.checked], expected, rtol=0, atol=tolerance)
-
-
-def forward(case: Case, dtype: torch.dtype) -> Problem:
-    """Return a convolution with a residual."""
-    mask = case.mask()
-    plan = make_plan(mask.numpy(), case.geometry)
-    weight = torch.randn(mask.shape, dtype=dtype) * mask
-    bias = torch.randn(case.outputs, dtype=dtype)
-    x = torch.randn(case.size[0], case.inputs, *case.size[1:], dtype=dtype)
-    first = torch.randn(case.inputs, 1, *case.kernel, dtype=dtype) if case.depthwise else None
-    settings = (case.stride, case.padding, case.dilation)
-    if first is None:
-        expected = F.conv2d(x, weight, bias, *settings)
-    else:
-        between = F.relu(F.conv2d(x, first, None, *settings, groups=case.inputs))
-        expected = F.conv2d(between, weight, bias)
-    residual = torch.randn(expected.shape, dtype=dtype)
-    layer = kernel.Layer(
-        plan=plan.table,
-        weights=kernel.pack(weight, plan.source),
-        bias=bias,
-        depthwise=first,
-        activation=case.activation,
-        depthwise_activation="none" if first is None else "relu",
-        producer=case.producer,
-    )
-    return Problem(
-        function="conv",
-        layer=layer,
-        x=x,
-        other=residual,
-        output=torch.full_like(expected, torch.nan),
-        threads=case.threads,
-        expected=ACTIVATIONS[case.activation](expected + residual),
-        checked=torch.ones(expected.shape, dtype=torch.bool),
+    count, height, width = images
+    drawn = torch.where(torch.from_numpy(live), whole(*live.shape, dtype=dtype), torch.nan)
+    depthwise = depthwise_activation is not None
+    return Case(
+        live=live,
+        geometry=g,
+        x=whole(count, g.in_channels, height, width, dtype=dtype),
+        weight=drawn,
+        bias=whole(g.out_channels, dtype=dtype) if bias else None,
+        residual=whole(count, g.out_channels, *g.out_hw(height, width), dtype=dtype)
+        if residual
+        else None,
+        depthwise=whole(g.in_channels, 1, *g.kernel_size, dtype=dtype) if depthwise else None,
+        depthwise_bias=whole(g.in_channels, dtype=dtype) if depthwise and bias else None,
+        activation=activation,
+        depthwise_activation=depthwise_activation or "none",
     )
 
 
-def gradient(case: Case, dtype: torch.dtype) -> Problem:
-    """Return the gradient of the packed weights of a convolution."""
-    mask = case.mask()
-    plan = make_plan(mask.numpy(), case.geometry)
-    weight = torch.zeros(mask.shape, dtype=dtype, requires_grad=True)
-    x = torch.randn(case.size[0], case.inputs, *case.size[1:], dtype=dtype)
-    output = F.conv2d(x, weight, None, case.stride, case.padding, case.dilation)
-    of_output = torch.randn(output.shape, dtype=dtype)
-    (of_weight,) = torch.autograd.grad(output, weight, of_output)
-    packed = torch.zeros(len(plan.source), dtype=dtype)
-    return Problem(
-        function="gradient",
-        layer=kernel.Layer(plan=plan.table, weights=packed),
-        x=x,
-        other=of_output,
-        output=packed.clone(),
-        threads=case.threads,
-        expected=of_weight.flatten()[plan.source.clamp(min=0).long()],
-        checked=plan.source >= 0,
+def framed(tensor: Tensor, shift: int = 0) -> Tensor:
+    """Copy of a tensor that is surrounded by NaN, at any alignment."""
+    buffer = torch.full((tensor.numel() + 2 * FRAME,), torch.nan, dtype=tensor.dtype)
+    inner = buffer[FRAME + shift :][: tensor.numel()].view(tensor.shape)
+    return inner.copy_(tensor)
+
+
+def assert_same(got: Tensor, expected: Tensor, message: str = "") -> None:
+    torch.testing.assert_close(
+        got, expected, rtol=0, atol=0, msg=lambda found: f"{message}\n{found}"
     )
 
 
-PROBLEMS = [(forward, case) for case in CASES] + [(gradient, case) for case in GRADIENTS]
+def plain_case(live: Mask | None = None, images: tuple[int, int, int] = (3, 9, 11)) -> Case:
+    live = corners(12, 6) if live is None else live
+    side = live.shape[2] // 2
+    g = geometry(live, padding=(side, side, side, side))
+    return make_case(live, images, g, torch.float64, residual=True)
+
+
+def run(case: Case) -> Tensor:
+    return kernel.conv2d(case.layer(), case.x, case.residual, case.geometry)
+
+
+def dense_gradient(case: Case, gradient: Tensor) -> Tensor:
+    """Gradient of the flattened weight by F.conv2d in float64, zero at dead weights."""
+    weight = torch.zeros(case.live.shape, dtype=torch.float64, requires_grad=True)
+    x = F.pad(case.x.double(), case.geometry.padding)
+    y = F.conv2d(x, weight, dilation=case.geometry.dilation)
+    (found,) = torch.autograd.grad(y, weight, gradient.double())
+    return (found * torch.from_numpy(case.live)).to(case.x.dtype).flatten()
+
+
+def of_weight(case: Case, gradient: Tensor) -> Tensor:
+    plan = make_plan(case.live, case.geometry)
+    return kernel.weight_gradient(plan, case.x, gradient, case.live.size)
+
+
+def gradient_of(case: Case) -> Tensor:
+    return whole(*kernel.output_shape(case.x, case.geometry), dtype=case.x.dtype)

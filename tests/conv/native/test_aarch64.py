@@ -1,23 +1,30 @@
 """The library for AArch64: cross-compiled, and run in an emulator."""
 
+import ctypes
 import shutil
 import struct
 import subprocess
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from dsx.conv.native import kernel
 from dsx.conv.native.compiling import SOURCES, Compiler, compile_library, find_compiler
+from dsx.conv.native.kernel import Layer
 from dsx.conv.native.library import ABI_VERSION
-from tests.conv.native.cases import PROBLEMS, Case, Problem
+from dsx.conv.native.plan import make_plan
+from tests.conv.native.cases import Case, assert_same, dense_gradient, gradient_of
+from tests.conv.native.test_kernel import DTYPES, cases
 
 DRIVER = Path(__file__).parent / "driver.cpp"
 EMULATOR = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"]
+FUNCTIONS = ("conv_f32", "conv_f64", "gradient_f32", "gradient_f64")
+"""Functions in the order of driver.cpp."""
+
 pytestmark = pytest.mark.slow
 
 
@@ -52,33 +59,89 @@ def test_the_baseline_is_used(driver: str) -> None:
     }
 
 
-def emulated(program: str, problem: Problem) -> Tensor:
-    """Solve a problem in the emulator, and return the output."""
-    x, layer, output = problem.x, problem.layer, problem.output
-    images = struct.pack("<4q", x.shape[0], x.shape[2], x.shape[3], problem.threads)
-    structure = layer.structure()
-    settings = struct.pack(
-        "<4i",
-        structure.activation,
-        structure.depthwise_activation,
-        structure.producer,
-        structure.super_tile,
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """Arguments of `kernel.run` with a number of threads, and the output to expect."""
+
+    function: str
+    layer: Layer
+    x: Tensor
+    other: Tensor | None
+    output: Tensor
+    threads: int
+    expected: Tensor
+
+    def request(self) -> bytes:
+        """Return the call as driver.cpp reads it."""
+        structure = self.layer.structure()
+        pointers = [field[0] for field in structure._fields_ if field[1] is ctypes.c_void_p]
+        arrays: list[Tensor | None] = [getattr(self.layer, name) for name in pointers]
+        arrays += [self.x, self.other, self.output]
+        contents = [b"" if array is None else array.numpy().tobytes() for array in arrays]
+        sized = (
+            struct.pack("<q", len(content)) + content for content in (bytes(structure), *contents)
+        )
+        number = FUNCTIONS.index(f"{self.function}_{kernel.SUFFIXES[self.x.dtype]}")
+        size = (self.x.shape[0], *self.x.shape[2:])
+        return struct.pack("<6i", number, *size, self.threads, len(pointers)) + b"".join(sized)
+
+
+def forward(case: Case, expected: Tensor, number: int) -> Call:
+    """Return a convolution; the number of the case selects a producer and so on."""
+    producer = kernel.PRODUCERS[number % len(kernel.PRODUCERS)]
+    return Call(
+        function="conv",
+        layer=case.layer(producer, super_tile=(0, 1, 3, 8)[number % 4]),
+        x=case.x,
+        other=case.residual,
+        output=torch.full_like(expected, torch.nan),
+        threads=1 + number % 2,
+        expected=expected,
     )
-    arrays = [layer.plan, layer.weights, layer.bias, layer.depthwise, layer.depthwise_bias]
-    arrays += [x, problem.other, output]
-    contents = [b"" if array is None else array.numpy().tobytes() for array in arrays]
-    request = b"".join(struct.pack("<q", len(content)) + content for content in contents)
-    command = [*EMULATOR, program, f"{problem.function}_{kernel.SUFFIXES[x.dtype]}"]
-    sent = images + settings + request
+
+
+def of_weights(case: Case, number: int) -> tuple[Call, Tensor]:
+    """Return the gradient of the packed weights, and which of them are not padding."""
+    plan = make_plan(case.live, case.geometry)
+    gradient = gradient_of(case)
+    packed = torch.zeros(len(plan.source), dtype=case.x.dtype)
+    call = Call(
+        function="gradient",
+        layer=Layer(plan=plan.table, weights=packed),
+        x=case.x,
+        other=gradient,
+        output=packed,
+        threads=1 + number % 2,
+        expected=kernel.pack(dense_gradient(case, gradient), plan.source),
+    )
+    return call, plan.source >= 0
+
+
+def emulated(program: str, calls: Sequence[Call]) -> Iterator[Tensor]:
+    """Run calls in the emulator, and yield their outputs."""
+    sent = b"".join(call.request() for call in calls)
+    command = [*EMULATOR, program, "calls"]
     done = subprocess.run(command, input=sent, stdout=subprocess.PIPE, check=True)
-    found = np.frombuffer(bytearray(done.stdout), dtype=output.numpy().dtype)
-    return torch.from_numpy(found).reshape(output.shape)
+    received = bytearray(done.stdout)
+    for call in calls:
+        size = call.output.nbytes
+        found = torch.frombuffer(received[:size], dtype=call.output.dtype) if size else call.output
+        yield found.reshape(call.output.shape)
+        del received[:size]
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("make, case", PROBLEMS, ids=range(len(PROBLEMS)))
-def test_the_output_is_right(
-    make: Callable[[Case, torch.dtype], Problem], case: Case, dtype: torch.dtype, driver: str
-) -> None:
-    problem = make(case, dtype)
-    problem.check(emulated(driver, problem))
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_outputs(dtype: torch.dtype, driver: str) -> None:
+    calls = [forward(*case, number) for number, case in enumerate(cases(dtype))]
+    for number, (call, found) in enumerate(zip(calls, emulated(driver, calls), strict=True)):
+        assert_same(found, call.expected, f"case {number}, {call.layer.producer}")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gradients_of_weights(dtype: torch.dtype, driver: str) -> None:
+    plain = (case for case, _ in cases(dtype) if case.depthwise is None)
+    chosen = [case for case in plain if case.geometry.stride == (1, 1)]
+    calls, live = zip(*(of_weights(case, n) for n, case in enumerate(chosen)), strict=True)
+    outputs = emulated(driver, calls)
+    for number, (call, used, found) in enumerate(zip(calls, live, outputs, strict=True)):
+        assert_same(found[used], call.expected[used], f"case {number}")
