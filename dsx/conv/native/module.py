@@ -1,4 +1,4 @@
-"""Deployed block-sparse convolution: a module that calls the compiled kernel directly."""
+"""Deployed block-sparse convolution: on a CPU, the module calls the compiled kernel directly."""
 
 import copy
 import ctypes
@@ -83,10 +83,12 @@ class BlockSparseConv2d(nn.Module):
         Returns:
             The output, (B, Cout, OH, OW).
         """
-        if is_observed(input) or (input.requires_grad and torch.is_grad_enabled()):
+        if input.is_cuda or is_observed(input) or (input.requires_grad and torch.is_grad_enabled()):
             return self._by_operator(input, residual)
         call = _CALLS.get(self)
         if call is None or not call.is_valid(self):
+            if self.weights.is_cuda:
+                return self._by_operator(input, residual)
             call = _CALLS[self] = _Call.of(self)
         return call(input, residual)
 
