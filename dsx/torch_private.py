@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch._C._autograd import _disable_profiler_legacy, _enable_profiler_legacy
 from torch._C._profiler import ProfilerConfig, ProfilerState, _ExperimentalConfig
+from torch.autograd import forward_ad
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -141,6 +142,18 @@ def without_compiler(module: nn.Module) -> nn.Module | None:
     return inside
 
 
+def version_of(x: Tensor) -> int | None:
+    """Return how often a tensor has been changed in place.
+
+    Args:
+        x: Any tensor.
+
+    Returns:
+        The number; None for a tensor made in inference mode, of which torch does not count it.
+    """
+    return None if x.is_inference() else x._version
+
+
 # Operators
 
 
@@ -259,22 +272,35 @@ def allocation_sizes(run: Callable[[], object]) -> list[int]:
     return [event.cpu_memory_usage() for events in threads for event in events]
 
 
-def is_intercepted(x: Tensor) -> bool:
+def version(tensor: Tensor) -> int:
+    """Return how often a tensor was changed in place.
+
+    Args:
+        tensor: Any tensor.
+
+    Returns:
+        The number of changes.
+    """
+    return tensor._version
+
+
+def is_observed(x: Tensor) -> bool:
     """Check whether a call on a tensor must go through an operator of torch to be seen.
 
     Args:
         x: Input of the call.
 
     Returns:
-        Whether torch records, compiles, differentiates or counts the call; false if only the
-        values matter.
+        Whether torch traces, compiles, counts or transforms the call; false if only the values
+        and their gradients matter.
     """
     return (
         type(x) is not Tensor
         or torch.compiler.is_compiling()
         or torch._C._len_torch_dispatch_stack() > 0
         or torch._C._get_tracing_state() is not None
-        or (x.requires_grad and torch.is_grad_enabled())
+        or torch._C._functorch.maybe_current_level() is not None
+        or forward_ad._current_level >= 0
     )
 
 

@@ -82,3 +82,14 @@ def test_a_space_for_cifar_can_be_searched(name: str, tmp_path: Path) -> None:
     for entry in found.entries:
         assert 0 <= entry.metrics["accuracy"].value <= 1
         assert entry.metrics["latency_ms"].value > 0
+
+
+@pytest.mark.slow
+def test_the_space_for_mnist_can_be_searched(tmp_path: Path) -> None:
+    text = SPACES["mnist5k-resnet"].read_text().replace("epochs: 3", "epochs: 1")
+    space = build_space("mnist", "mnist.yaml", text)
+    found = search(space, trials=2, storage=f"sqlite:///{tmp_path}/dsx.db")
+    assert [entry.redesigned > 0 for entry in found.entries] == [False, True]
+    for entry in found.entries:
+        assert entry.metrics["accuracy"].value > 0.8
+        assert entry.metrics["latency_ms"].value > 0

@@ -8,8 +8,8 @@ from dsx.conv.modules.binary import BinaryConv2d
 from dsx.conv.modules.fixed import FixedConv2d
 from dsx.conv.modules.learned import LearnedConv2d
 from dsx.conv.modules.separable import SeparableConv2d
-from dsx.conv.modules.windowed import spread
 from dsx.conv.sparsity.attributes import sizes_of
+from dsx.conv.sparsity.layout import spread
 from dsx.conv.sparsity.window import window_channels
 from dsx.conv.spec.spec import ConvSpec, original_spec
 

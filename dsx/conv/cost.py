@@ -5,8 +5,8 @@ import functools
 from dataclasses import dataclass
 
 from dsx.conv.modules.basis import basis_count
-from dsx.conv.modules.layout import layout
 from dsx.conv.sparsity.geometry import Geometry
+from dsx.conv.sparsity.layout import layout
 from dsx.conv.spec.spec import ConvSpec
 from dsx.plain import plain_fields
 

@@ -37,18 +37,21 @@ class Stage(nn.Module):
 
 
 class SmallCnn(nn.Module):
-    """A network of a stem and three stages of width w, 2w, 4w at full, half, quarter resolution.
+    """A stem and three stages of width w, 2w, 4w at full, half, quarter resolution of the stem.
 
     Args:
         width: Number of channels of the stem and the first stage, w.
         in_channels: Number of channels of the image.
         classes: Number of classes.
+        stem_stride: Stride of the stem, such as 2 for images of 28 x 28.
     """
 
-    def __init__(self, width: int = 32, in_channels: int = 1, classes: int = 10) -> None:
+    def __init__(
+        self, width: int = 32, in_channels: int = 1, classes: int = 10, stem_stride: int = 1
+    ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
+            nn.Conv2d(in_channels, width, 3, stem_stride, padding=1, bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(inplace=True),
         )

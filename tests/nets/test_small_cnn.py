@@ -41,3 +41,10 @@ def test_the_shortcut_bypasses_the_second_convolution() -> None:
 
 def test_images_of_other_sizes_and_channels() -> None:
     assert SmallCnn(8, in_channels=3, classes=7)(torch.randn(2, 3, 11, 9)).shape == (2, 7)
+
+
+def test_a_strided_stem_halves_all_resolutions() -> None:
+    found = slots(SmallCnn(width=6, stem_stride=2), torch.zeros(2, 1, 28, 28))
+    assert [slot.out_hw for slot in found] == [
+        ((side, side),) for side in (14, 14, 14, 7, 7, 4, 4)
+    ]  # fmt: skip

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from dsx.conv.deploy._base import Form
 from dsx.conv.modules.base import DsxConv
 from dsx.conv.modules.separable import SeparableConv2d
-from dsx.conv.modules.windowed import WindowedConv2d, dense_live
+from dsx.conv.modules.windowed import WindowedConv2d
 from dsx.conv.native.kernel import missing
 from dsx.conv.native.module import BlockSparseConv2d
 from dsx.conv.native.plan import Plan, make_plan
 from dsx.conv.sparsity.geometry import Geometry
+from dsx.conv.sparsity.layout import spread_layout
 
-MOST_PADDING = 4.0
+MOST_PADDING = 1.5
 """Ratio of packed to live weights from which the form does not apply, as for depthwise kernels."""
 
 
@@ -69,7 +70,8 @@ def build(conv: DsxConv) -> nn.Module | None:
     if missing(weight.dtype, weight.device) is not None:
         return None
     geometry = conv.geometry
-    plan = plan_for(dense_live(stage.layout, stage.geometry), geometry)
+    layout = stage.layout
+    plan = plan_for(spread_layout(layout.live, layout, stage.geometry), geometry)
     if plan.padding > MOST_PADDING:
         return None
     first = conv.depthwise if isinstance(conv, SeparableConv2d) else None

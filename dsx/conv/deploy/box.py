@@ -4,8 +4,8 @@ from torch import nn
 
 from dsx.conv.deploy._base import Form
 from dsx.conv.modules.base import DsxConv
-from dsx.conv.modules.layout import crop
 from dsx.conv.modules.windowed import WindowedConv2d
+from dsx.conv.sparsity.layout import crop
 
 
 def build(conv: DsxConv) -> nn.Module | None:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from dsx.conv.deploy._base import Form
 from dsx.conv.modules.base import DsxConv
 from dsx.conv.modules.binary import BinaryConv2d
-from dsx.conv.modules.windowed import spread_by
+from dsx.conv.sparsity.layout import spread_by
 
 
 class Rebuilt(nn.Module):

@@ -6,9 +6,9 @@ from torch.nn import functional as F
 
 from dsx.conv.deploy._base import Form
 from dsx.conv.modules.base import DsxConv
-from dsx.conv.modules.layout import Layout
 from dsx.conv.modules.windowed import WindowedConv2d
 from dsx.conv.sparsity.geometry import pad_or_crop
+from dsx.conv.sparsity.layout import Layout
 
 
 class Shifted(nn.Module):

@@ -3,11 +3,11 @@
 from dsx.conv.modules.basis_maps import BasisMaps
 from dsx.conv.modules.binary import BinaryConv2d
 from dsx.conv.modules.fixed import FixedConv2d
-from dsx.conv.modules.layout import Layout
 from dsx.conv.modules.learned import LearnedConv2d
 from dsx.conv.modules.separable import SeparableConv2d
 from dsx.conv.modules.shape_learning import decisions
 from dsx.conv.modules.windowed import WindowedConv2d
+from dsx.conv.sparsity.layout import Layout
 
 __all__ = [
     "BasisMaps",

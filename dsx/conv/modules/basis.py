@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dsx.conv.modules.layout import Layout, layout
 from dsx.conv.sparsity.geometry import Geometry
+from dsx.conv.sparsity.layout import Layout, layout
 from dsx.conv.spec.spec import ConvSpec
 
 

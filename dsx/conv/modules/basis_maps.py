@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from dsx.conv.modules.basis import channel_splits
-from dsx.conv.modules.layout import Layout
 from dsx.conv.sparsity.geometry import Box, Geometry
+from dsx.conv.sparsity.layout import Layout
 
 
 class _Maps(nn.Module):

@@ -11,11 +11,11 @@ from dsx.conv.fit.basis import nearest_basis
 from dsx.conv.fit.init import fresh_decision_, kept_decision_, mean_square, output_gain, uniform_
 from dsx.conv.modules.basis import basis_count
 from dsx.conv.modules.basis_maps import BasisMaps
-from dsx.conv.modules.layout import Layout, layout
 from dsx.conv.modules.straight_through import one_hot, signs
 from dsx.conv.modules.subconvolutions import counting_form
 from dsx.conv.modules.windowed import WindowedConv2d, read_window
 from dsx.conv.sparsity.geometry import Geometry
+from dsx.conv.sparsity.layout import Layout, layout
 from dsx.conv.spec.spec import ConvSpec
 
 

@@ -5,10 +5,10 @@ from torch import Tensor, nn
 
 from dsx.conv.cost import Cost, spec_cost
 from dsx.conv.fit.init import fill_like
-from dsx.conv.modules.layout import Layout, layout
 from dsx.conv.modules.subconvolutions import counting_form
 from dsx.conv.modules.windowed import WindowedConv2d, read_window
 from dsx.conv.sparsity.geometry import Geometry
+from dsx.conv.sparsity.layout import Layout, layout
 from dsx.conv.spec.spec import ConvSpec
 
 

@@ -10,13 +10,16 @@ from torch.nn import functional as F
 from dsx.conv.cost import Cost, learned_cost
 from dsx.conv.fit.init import fill_like, fresh_decision_, kept_decision_
 from dsx.conv.fit.shape import block_means, free_scores, rigid_scores
-from dsx.conv.modules.layout import Layout, layout
 from dsx.conv.modules.straight_through import straight_through, surrogate
 from dsx.conv.modules.subconvolutions import counting_form
 from dsx.conv.modules.windowed import WindowedConv2d
+from dsx.conv.native.operators import TrainingPlans
+from dsx.conv.native.training import plans_of
 from dsx.conv.sparsity.geometry import Geometry
+from dsx.conv.sparsity.layout import Layout, layout
 from dsx.conv.sparsity.rigid import COUNT, rigid_shapes
 from dsx.conv.spec.spec import ConvSpec
+from dsx.torch_private import version
 
 FROZEN_FROM = 0.5
 """Fraction of training after which shapes are final."""
@@ -67,6 +70,7 @@ class LearnedConv2d(WindowedConv2d):
         self.register_buffer("frozen", torch.tensor(False))
         patterns = rigid_shapes().flatten(1).T.to(like.weight.dtype) if spec.rigid else None
         self.register_buffer("patterns", patterns, persistent=False)
+        self._planned: tuple[object, TrainingPlans | None] | None = None
         self.to(like.weight.device)
         fresh_decision_(self.shape_scores)
         with torch.no_grad():
@@ -136,6 +140,15 @@ class LearnedConv2d(WindowedConv2d):
             which=which,
             box=self.frame.box,
         )
+
+    def kernel_plans(self) -> TrainingPlans | None:
+        """Return the plans for the final shapes; None before, or if they would not be faster."""
+        if not self.frozen:
+            return None
+        state = [(id(tensor), version(tensor)) for tensor in (self.shape_scores, self.enabled)]
+        if self._planned is None or self._planned[0] != state:
+            self._planned = (state, plans_of(self.layout, self.geometry))
+        return self._planned[1]
 
     @property
     def total(self) -> int:

@@ -10,8 +10,9 @@ from dsx.conv.fit.init import output_gain, uniform_
 from dsx.conv.modules.base import DsxConv
 from dsx.conv.modules.binary import BinaryConv2d
 from dsx.conv.modules.fixed import FixedConv2d
-from dsx.conv.modules.windowed import WindowedConv2d, spread
+from dsx.conv.modules.windowed import WindowedConv2d
 from dsx.conv.sparsity.geometry import bare_conv2d
+from dsx.conv.sparsity.layout import spread
 from dsx.conv.spec.spec import ConvSpec
 
 

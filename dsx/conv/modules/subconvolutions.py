@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dsx.conv.modules.layout import Layout, bounding_box, crop
 from dsx.conv.sparsity.geometry import Box, Geometry
+from dsx.conv.sparsity.layout import Layout, bounding_box, crop
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,17 +6,18 @@ import torch
 from torch import Tensor, nn
 
 from dsx.conv.modules.base import DsxConv
-from dsx.conv.modules.layout import Layout, crop
-from dsx.conv.sparsity.geometry import Geometry
+from dsx.conv.native.operators import TrainingPlans, block_sparse_conv2d
+from dsx.conv.native.training import fixed_plans, is_possible, subsampled
+from dsx.conv.sparsity.layout import Layout, crop, spread, spread_layout
 from dsx.conv.spec.spec import ConvSpec
 
 
 class WindowedConv2d(DsxConv):
     """A sparse convolution y_o = sum over channels c and positions p of W[o, c, p] * x_c(. + p).
 
-    The sum covers the channel window and the kernel shape. Training runs one dense or grouped
-    convolution with dead weights masked, because torch has no faster backward pass for a sparse
-    kernel.
+    The sum covers the channel window and the kernel shape. It is computed by the compiled kernels
+    where these are faster, else by one dense or grouped convolution with dead weights masked,
+    because torch has no faster backward pass for a sparse kernel.
 
     Args:
         spec: Canonical spec.
@@ -50,10 +51,9 @@ class WindowedConv2d(DsxConv):
     def live_weight(self) -> Tensor:
         """Return the weight, zero at dead positions, (Cout, gw, box height, box width)."""
 
-    def windowed_weight(self) -> Tensor:
-        """Return the weight for F.conv2d, (Cout, gw or Cin, box height, box width)."""
-        weight = self.live_weight()
-        return weight if self.columns is None else spread(weight, self.columns, self.in_channels)
+    def kernel_plans(self) -> TrainingPlans | None:
+        """Return the plans for the compiled kernels; None if they would not be faster."""
+        return fixed_plans(self.spec, self.geometry)
 
     def forward(self, input: Tensor) -> Tensor:
         """Compute the convolution.
@@ -64,18 +64,20 @@ class WindowedConv2d(DsxConv):
         Returns:
             The output, (B, Cout, OH, OW).
         """
+        weight = self.live_weight()
+        if is_possible(input, weight, self.geometry):
+            plans = self.kernel_plans()
+            if plans is not None:
+                x = subsampled(input, self.geometry)
+                return block_sparse_conv2d(x, weight, self.bias, plans)
         groups = self.frame.groups if self.columns is None else 1
-        weight = self.windowed_weight()
+        if self.columns is not None:
+            weight = spread(weight, self.columns, self.in_channels)
         return self.geometry.convolve(input, weight, self.bias, self.frame.box, groups)
 
     def dense_weight(self) -> Tensor:
         """Return the weight of the equivalent nn.Conv2d, (Cout, Cin, K, K), differentiable."""
-        weight = self.live_weight()
-        if self.frame.groups > 1:
-            weight = spread(weight, self.frame.channels.to(weight.device), self.in_channels)
-        dense = weight.new_zeros(*weight.shape[:2], *self.geometry.kernel_size)
-        crop(dense, self.frame.box).copy_(weight)
-        return dense
+        return spread_layout(self.live_weight(), self.frame, self.geometry)
 
     def dense_bias(self) -> Tensor | None:
         """Return the bias, (Cout,) or None."""
@@ -115,22 +117,6 @@ class WindowedConv2d(DsxConv):
         """Project a trained dense weight, (Cout, Cin, K, K), and adopt the result."""
 
 
-def dense_live(layout: Layout, geometry: Geometry) -> Tensor:
-    """Return the mask of live weights over all input channels.
-
-    Args:
-        layout: Layout of the convolution.
-        geometry: Geometry of the convolution.
-
-    Returns:
-        The mask, (Cout, Cin, K, K) boolean.
-    """
-    live = spread(layout.live.to(torch.uint8), layout.channels, geometry.in_channels)
-    dense = live.new_zeros(*live.shape[:2], *geometry.kernel_size)
-    crop(dense, layout.box).copy_(live)
-    return dense.bool()
-
-
 def read_window(weight: Tensor, frame: Layout) -> Tensor:
     """Restrict a dense weight to the channel windows and the box of a layout.
 
@@ -145,34 +131,3 @@ def read_window(weight: Tensor, frame: Layout) -> Tensor:
     return crop(weight, frame.box).gather(
         1, channels[:, :, None, None].expand(-1, -1, frame.box.height, frame.box.width)
     )
-
-
-def spread(weight: Tensor, channels: Tensor, in_channels: int) -> Tensor:
-    """Expand a windowed weight to all input channels.
-
-    Args:
-        weight: Windowed weight, (Cout, gw, h, w).
-        channels: Input channel of each weight column, (Cout, gw).
-        in_channels: Number of input channels.
-
-    Returns:
-        The weight, (Cout, Cin, h, w), zero outside the windows.
-    """
-    return spread_by(weight, channels[:, :, None, None], in_channels)
-
-
-def spread_by(weight: Tensor, index: Tensor, in_channels: int) -> Tensor:
-    """Expand a windowed weight to all input channels, with an index of the same rank.
-
-    Args:
-        weight: Windowed weight, (Cout, gw, h, w).
-        index: Input channel of each weight column, (Cout, gw, 1, 1).
-        in_channels: Number of input channels.
-
-    Returns:
-        The weight, (Cout, Cin, h, w), zero outside the windows.
-    """
-    # Element by element, because torch.fx cannot unpack a shape.
-    shape = (weight.shape[0], in_channels, weight.shape[2], weight.shape[3])
-    dense = weight.new_zeros(shape)
-    return dense.scatter(1, index.expand_as(weight), weight)

@@ -73,46 +73,44 @@ def make_plan(live: Mask, geometry: Geometry) -> Plan:
         The plan.
     """
     outputs, inputs, *kernel = live.shape
-    taps = kernel[0] * kernel[1]
-    after_depthwise = tuple(kernel) != geometry.kernel_size
     # Columns sorted by kernel position, then by channel.
-    mask = live.reshape(outputs, inputs, taps).transpose(0, 2, 1).reshape(outputs, -1)
-    used: Mask = mask.any(0)
-    if used.reshape(taps, inputs).any(1).sum() == 1:
-        # Column c is channel c, so that the images can be read in place.
-        used = np.repeat(used.reshape(taps, inputs).any(1), inputs)
-    if after_depthwise:
-        used[:] = True
-    columns = np.flatnonzero(used)
+    mask = live.transpose(0, 2, 3, 1).reshape(outputs, -1)
+    columns = np.flatnonzero(_used(mask, inputs, tuple(kernel) != geometry.kernel_size))
     tap_of, channel_of = columns // inputs, columns % inputs
     supports, support_of = _distinct(mask[:, columns])
-    order = _order(supports, support_of)
     rows = np.full(-(-outputs // ROWS) * ROWS, -1)
-    rows[:outputs] = order
-    weight_of = channel_of * taps + tap_of
+    rows[:outputs] = _order(supports, support_of)
+    taps = kernel[0] * kernel[1]
     counts, entries, source = [], [], []
     for block in rows.reshape(-1, ROWS):
-        for segment, of_segment in zip(
-            _segments(supports, support_of, block), _SEGMENT_ROWS, strict=True
-        ):
+        segments = _segments(supports, support_of, block)
+        for segment, members in zip(segments, _SEGMENT_ROWS, strict=True):
             counts.append(len(segment))
             entries.append(segment)
-            source.append(
-                _source(
-                    block[list(of_segment)], segment, supports, support_of, weight_of, inputs * taps
-                )
-            )
+            of = block[list(members)]
+            index = (of * inputs + channel_of[segment][:, None]) * taps + tap_of[segment][:, None]
+            reads = (of >= 0) & supports[support_of[of]][:, segment].T
+            source.append(np.where(reads, index, -1).ravel())
     positions = geometry.kernel_size[0] * geometry.kernel_size[1]
     starts = np.searchsorted(tap_of, np.arange(positions + 1))
-    entry_list, source_list = _joined(entries), _joined(source)
-    head = [*_header(inputs, outputs, geometry), len(columns), len(rows) // ROWS]
-    head += [len(entry_list), len(source_list)]
-    table = np.concatenate([head, rows, counts, channel_of, starts, entry_list])
+    lengths = [len(columns), len(rows) // ROWS, *(sum(map(len, x)) for x in (entries, source))]
+    head = [*_header(inputs, outputs, geometry), *lengths]
+    table = np.concatenate([head, rows, counts, channel_of, starts, *entries])
     return Plan(
         table=torch.from_numpy(table.astype(np.int32)),
-        source=torch.from_numpy(source_list.astype(np.int32)),
+        source=torch.from_numpy(np.concatenate([[], *source]).astype(np.int32)),
         live=int(live.sum()),
     )
+
+
+def _used(mask: Mask, inputs: int, all_channels: bool) -> Mask:
+    """Return the columns of a plan, as a mask of the pairs of kernel position and channel."""
+    by_tap = mask.any(0).reshape(-1, inputs)
+    live_taps = by_tap.any(1)
+    if all_channels or live_taps.sum() == 1:
+        # Column c is channel c, so that the images can be read in place.
+        return np.repeat(live_taps | all_channels, inputs)
+    return by_tap.ravel()
 
 
 def _header(inputs: int, outputs: int, geometry: Geometry) -> list[int]:
@@ -163,10 +161,6 @@ def transposed(live: Mask, geometry: Geometry) -> tuple[Mask, Geometry, Numbers]
     )
 
 
-def _joined(parts: Sequence[Numbers]) -> Numbers:
-    return np.concatenate(parts) if parts else np.empty(0, np.int64)
-
-
 def _distinct(mask: Mask) -> tuple[Mask, Numbers]:
     """Return the distinct rows of a mask, and the number of the distinct row of each row."""
     packed = np.packbits(mask, axis=1)
@@ -199,7 +193,9 @@ def _segments(supports: Mask, support_of: Numbers, block: Numbers) -> list[Numbe
     use = np.zeros((ROWS, supports.shape[1]), bool)
     use[: len(live)] = supports[support_of[live]]
     read = np.flatnonzero(use.any(0))
-    covers = list(_covers(use[:, read].reshape(4, 2, -1).any(1)))
+    by_pair = use[:, read].reshape(4, 2, -1)
+    pairs: Mask = by_pair[:, 0] | by_pair[:, 1]
+    covers = list(_covers(pairs))
     best = min(covers, key=_time)
     return [read[segment] for segment in best]
 
@@ -208,7 +204,8 @@ def _covers(pair: Mask) -> Iterator[list[Numbers]]:
     """Yield the ways to cover the columns that each pair of rows reads, (4, columns)."""
     half = pair.reshape(2, 2, -1).sum(1)
     none = np.zeros(pair.shape[1], bool)
-    for eight in (half.any(0), half.all(0), half.sum(0) == 4, none):
+    eights: list[Mask] = [half.any(0), half.all(0), half.sum(0) == 4, none]
+    for eight in eights:
         for by_two in (False, True):
             four = [((half[h] == 2) if by_two else (half[h] > 0)) & ~eight for h in (0, 1)]
             two = [pair[q] & (half[q // 2] == 1) & ~eight if by_two else none for q in range(4)]
@@ -220,17 +217,3 @@ def _time(segments: Sequence[Numbers]) -> float:
         len(segment) * _CYCLES[len(rows)] + (_SEGMENT_CYCLES if len(segment) else 0)
         for segment, rows in zip(segments, _SEGMENT_ROWS, strict=True)
     )
-
-
-def _source(
-    rows: Numbers,
-    segment: Numbers,
-    supports: Mask,
-    support_of: Numbers,
-    weight_of: Numbers,
-    per_output: int,
-) -> Numbers:
-    """Return the index of each packed weight of a segment, entry by entry; -1 for padding."""
-    index = rows * per_output + weight_of[segment][:, None]
-    live = (rows >= 0) & supports[support_of[rows]][:, segment].T
-    return np.where(live, index, -1).ravel()

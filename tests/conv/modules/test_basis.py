@@ -7,8 +7,8 @@ from torch import nn
 
 from dsx.conv import ConvSpec
 from dsx.conv.modules.basis import BasisCount, basis_count, channel_splits
-from dsx.conv.modules.layout import layout
 from dsx.conv.sparsity.geometry import Geometry
+from dsx.conv.sparsity.layout import layout
 from tests.conv import naive
 from tests.conv.strategies import cases
 

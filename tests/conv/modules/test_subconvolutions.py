@@ -10,10 +10,10 @@ from torch import nn
 
 from dsx.conv import ConvSpec, build
 from dsx.conv.modules.fixed import FixedConv2d
-from dsx.conv.modules.layout import crop
 from dsx.conv.modules.subconvolutions import SubConv2d, SumOfSubConvolutions, by_support, rectangles
 from dsx.conv.modules.windowed import WindowedConv2d
 from dsx.conv.sparsity.geometry import Geometry
+from dsx.conv.sparsity.layout import crop
 from tests.conv import naive
 from tests.conv.close import assert_equal
 from tests.conv.counting import counted

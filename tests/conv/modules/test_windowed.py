@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dsx.conv import ConvSpec, build
-from dsx.conv.modules.windowed import WindowedConv2d, read_window, spread
+from dsx.conv.modules.windowed import WindowedConv2d, read_window
+from dsx.conv.sparsity.layout import spread
 from tests.conv import naive
 from tests.conv.close import assert_equal
 from tests.conv.strategies import BINARY, LEARNED, SHAPES, cases, trained

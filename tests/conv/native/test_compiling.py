@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -36,6 +37,7 @@ def built_in(path: Path) -> list[str]:
     return str(library.dsx_instruction_sets().decode()).split()
 
 
+@pytest.mark.slow
 def test_the_chosen_instruction_sets_are_built_in(compiler: Compiler, tmp_path: Path) -> None:
     compile_library(tmp_path / "all.so", compiler, QUICK)
     supported = built_in(tmp_path / "all.so")
@@ -54,6 +56,7 @@ def test_an_unknown_instruction_set_is_refused(compiler: Compiler, tmp_path: Pat
         compile_library(tmp_path / "x.so", compiler, instruction_sets=["avx2", "avx1024"])
 
 
+@pytest.mark.slow
 def test_the_compiler_has_no_objections(
     compiler: Compiler, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -120,62 +123,59 @@ def test_the_compiler_can_be_chosen(compiler: Compiler, monkeypatch: pytest.Monk
     monkeypatch.setenv("CXX", f"{compiler.command[0]} -DCHOSEN=1")
     found = find_compiler()
     assert found is not None and "CHOSEN" in found.macros
-    assert find_compiler("nowhere") is None
-    monkeypatch.setenv("CXX", "nowhere")
+    assert find_compiler("missing") is None
+    monkeypatch.setenv("CXX", "missing")
     assert find_compiler() is None
     assert find_compiler(compiler.command[0]) == compiler
 
 
 @pytest.mark.parametrize(
-    ("macros", "openmp", "instruction_sets"),
+    ("macros", "optimization", "openmp", "instruction_sets"),
     [
-        ("__linux__ __x86_64__", ["-fopenmp"], ["avx512", "avx2"]),
-        ("__linux__ __aarch64__", ["-fopenmp"], []),
+        ("__linux__ __x86_64__", "-O2", ["-fopenmp"], ["avx512", "avx2"]),
+        ("__linux__ __aarch64__", "-O2", ["-fopenmp"], []),
         # libomp of LLVM would be a second pool of threads in addition to that of torch.
-        ("__linux__ __x86_64__ __clang__", [], ["avx512", "avx2"]),
-        ("__APPLE__ __aarch64__ __clang__", [], []),
+        ("__linux__ __x86_64__ __clang__", "-O3", [], ["avx512", "avx2"]),
+        ("__APPLE__ __aarch64__ __clang__", "-O3", [], []),
     ],
 )
-def test_flags_depend_on_the_target(
-    macros: str, openmp: list[str], instruction_sets: list[str]
+def test_flags_depend_on_compiler_and_target(
+    macros: str, optimization: str, openmp: list[str], instruction_sets: list[str]
 ) -> None:
     compiler = Compiler(("c++",), frozenset(macros.split()))
+    assert compiler.optimization[0] == optimization
     assert (compiler.openmp, compiler.instruction_sets) == (openmp, instruction_sets)
 
 
-@pytest.mark.parametrize("name", [*INSTRUCTION_SETS, "baseline"])
+@pytest.mark.slow
 def test_files_of_instruction_sets_export_only_their_own_names(
-    name: str, compiler: Compiler, tmp_path: Path
+    compiler: Compiler, tmp_path: Path
 ) -> None:
     # The linker keeps one copy of a template or inline function of several files: it could be one
     # with instructions that the processor does not have.
-    if name not in (*compiler.instruction_sets, "baseline"):
-        pytest.skip(f"{name} is not part of the target")
     if shutil.which("nm") is None:
         pytest.skip("needs nm")
-    flags = [*FLAGS, *compiler.openmp, *INSTRUCTION_SETS.get(name, [])]
     defined = [f"-DDSX_{each.upper()}" for each in compiler.instruction_sets]
-    object_file = tmp_path / "x.o"
-    source = SOURCES / f"{name}.cpp"
-    subprocess.run(
-        [*compiler.command, *flags, *defined, "-c", source, "-o", object_file], check=True
-    )
-    command = ["nm", "--extern-only", "--defined-only", "--demangle", str(object_file)]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    exported = [line.split(maxsplit=2)[-1] for line in shown.splitlines()]
-    assert f"dsx::{name}::kernels" in exported
-    assert [each for each in exported if not each.startswith(f"dsx::{name}::")] == []
+    for name in (*compiler.instruction_sets, "baseline"):
+        flags = [*FLAGS, *compiler.openmp, *INSTRUCTION_SETS.get(name, []), *defined]
+        # Without optimization, no call is inlined, and every such function remains.
+        file = str(tmp_path / "x.o")
+        command = [*compiler.command, *flags, *QUICK, "-c", str(SOURCES / f"{name}.cpp")]
+        subprocess.run([*command, "-o", file], check=True)
+        query = ["nm", "--extern-only", "--defined-only", "--demangle", file]
+        shown = subprocess.run(query, capture_output=True, text=True, check=True).stdout
+        exported = [line.split(maxsplit=2)[-1] for line in shown.splitlines()]
+        assert exported == [f"dsx::{name}::kernels"]
 
 
 def test_the_folder_compiles_without_dsx_and_without_other_packages(
     compiler: Compiler, tmp_path: Path
 ) -> None:
     shutil.copytree(SOURCES, tmp_path / "source")
-    file = shutil.copy(SOURCES.parent / "compiling.py", tmp_path)
-    subprocess.run([sys.executable, "-I", "-S", file], check=True)
+    command = [sys.executable, "-I", "-S", shutil.copy(SOURCES.parent / "compiling.py", tmp_path)]
+    quick = program(tmp_path / "quick", f'exec {shlex.join(compiler.command)} "$@" -O0')
+    subprocess.run(command, env={**os.environ, "CXX": str(quick)}, check=True)
     assert built_in(tmp_path / "libdsx.so")[-1] == "baseline"
-    nothing = {**os.environ, "CXX": "nowhere"}
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", file], env=nothing, capture_output=True, text=True, check=False
-    )
+    nothing = {**os.environ, "CXX": "missing"}
+    done = subprocess.run(command, env=nothing, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "no C++ compiler\n")

@@ -69,6 +69,7 @@ def test_an_unknown_instruction_set_is_refused(found: Kernels) -> None:
     assert kernels() == found
 
 
+@pytest.mark.slow
 def test_the_variable_names_another_library(other: Path, compiler: Compiler) -> None:
     compile_library(other, compiler, flags=["-O0"], instruction_sets=[])
     assert kernels() == Kernels(
@@ -116,6 +117,7 @@ print(*sorted(path for path in mapped if "libgomp" in path), sep="\\n")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc/self/maps")
 def test_torch_and_the_kernels_share_one_libgomp(compiler: Compiler, tmp_path: Path) -> None:
     if not compiler.openmp:

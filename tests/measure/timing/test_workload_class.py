@@ -13,6 +13,7 @@ from dsx.space.measure_settings import with_measure_settings
         ("digits", "fine"),
         ("cifar10-mobilenet", "fine"),
         ("imagenet-mobilenetv2", "fine"),
+        ("mnist5k-resnet", "coarse"),
         ("cifar10-resnet18", "coarse"),
         ("cifar10-vgg16", "coarse"),
         ("imagenet-resnet50", "coarse"),

@@ -36,6 +36,7 @@ struct Signals {
   Geometry<T> g;
   bool direct;                      // the images are such signals already
   int64_t pitch, image, lead;       // distance of rows and of images, and zeros before the first row
+  int64_t span;                     // longest shift of a kernel position
   int64_t group, length;            // images in a group, and length of their signal in whole vectors
   int64_t piece;                    // pixels handled at a time, so that 8 rows of the gradient stay in the cache
 
@@ -50,7 +51,7 @@ struct Signals {
     const bool shared = g.width <= g.out_width && g.height <= g.out_height;
     pitch = g.out_width + (shared ? most(left, right) : left + right);
     image = pitch * (g.out_height + (shared ? most(up, down) : up + down));
-    lead = up * pitch + left;
+    lead = up * pitch + left, span = lead + down * pitch + right;
     direct = pitch == g.out_width && image == g.pixels && g.width == g.out_width && g.height == g.out_height && image % L == 0 &&
              image >= 768;
     piece = most(256, least(1024, 1048576 / int64_t(sizeof(T)) / most(1, g.channels))) / L * L;
@@ -58,9 +59,7 @@ struct Signals {
     group = most(1, ceil_div(g.images, groups));
     length = ceil_div(group * image, L) * L;
   }
-  // Longest shift of a kernel position beyond the signal.
-  int64_t span() const { return 2 * lead + pitch + L; }
-  int64_t input_size() const { return length + span(); }
+  int64_t input_size() const { return length + span; }
   int64_t bytes() const { return direct ? 0 : (g.channels * input_size() + g.outputs * length) * int64_t(sizeof(T)); }
   int64_t shift(int tap) const {
     const Shift s = g.shift(tap);
@@ -71,7 +70,9 @@ struct Signals {
 template <class T>
 void copy_signal(const Signals<T>& s, const T* images, int64_t channels, int64_t c, int64_t height, int64_t width, int64_t first,
                  int64_t count, int64_t lead, T* signal, int64_t size) {
-  const bool dense = lead == 0 && s.image == height * width;
+  const bool dense = lead == 0 && s.pitch == width && s.image == height * width;
+  // The pixels beyond are read by no kernel position.
+  const int64_t rows = least(height, s.image / s.pitch - lead / s.pitch), columns = least(width, s.pitch - lead % s.pitch);
   for (int64_t i = dense ? count * s.image : 0; i < size; i++) signal[i] = T(0);
   for (int64_t n = 0; n < count; n++) {
     if (dense) {
@@ -79,10 +80,10 @@ void copy_signal(const Signals<T>& s, const T* images, int64_t channels, int64_t
       for (int64_t i = 0; i < s.image; i++) signal[n * s.image + i] = from[i];
       continue;
     }
-    for (int64_t y = 0; y < height; y++) {
+    for (int64_t y = 0; y < rows; y++) {
       const T* from = images + (((first + n) * channels + c) * height + y) * width;
       T* to = signal + lead + n * s.image + y * s.pitch;
-      for (int64_t x = 0; x < width; x++) to[x] = from[x];
+      for (int64_t x = 0; x < columns; x++) to[x] = from[x];
     }
   }
 }

@@ -105,3 +105,52 @@ def crop(kernels: Tensor, box: Box) -> Tensor:
         A view of the kernels, (..., box height, box width).
     """
     return kernels[..., box.top : box.top + box.height, box.left : box.left + box.width]
+
+
+def spread(weight: Tensor, channels: Tensor, in_channels: int) -> Tensor:
+    """Expand a windowed weight to all input channels.
+
+    Args:
+        weight: Windowed weight, (Cout, gw, h, w).
+        channels: Input channel of each weight column, (Cout, gw).
+        in_channels: Number of input channels.
+
+    Returns:
+        The weight, (Cout, Cin, h, w), zero outside the windows.
+    """
+    return spread_by(weight, channels[:, :, None, None], in_channels)
+
+
+def spread_by(weight: Tensor, index: Tensor, in_channels: int) -> Tensor:
+    """Expand a windowed weight to all input channels, with an index of the same rank.
+
+    Args:
+        weight: Windowed weight, (Cout, gw, h, w).
+        index: Input channel of each weight column, (Cout, gw, 1, 1).
+        in_channels: Number of input channels.
+
+    Returns:
+        The weight, (Cout, Cin, h, w), zero outside the windows.
+    """
+    # Element by element, because torch.fx cannot unpack a shape.
+    shape = (weight.shape[0], in_channels, weight.shape[2], weight.shape[3])
+    dense = weight.new_zeros(shape)
+    return dense.scatter(1, index.expand_as(weight), weight)
+
+
+def spread_layout(values: Tensor, frame: Layout, geometry: Geometry) -> Tensor:
+    """Expand values of a layout to all input channels and kernel positions.
+
+    Args:
+        values: Values of any dtype on the windows and the box, (Cout, gw, box height, box width).
+        frame: Layout of the convolution.
+        geometry: Geometry of the convolution.
+
+    Returns:
+        The values, (Cout, Cin, K, K), zero elsewhere.
+    """
+    if frame.groups > 1:
+        values = spread(values, frame.channels.to(values.device), geometry.in_channels)
+    dense = values.new_zeros(*values.shape[:2], *geometry.kernel_size)
+    crop(dense, frame.box).copy_(values)
+    return dense

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsx.conv import ConvSpec
-from dsx.conv.modules.layout import bounding_box, crop, layout
 from dsx.conv.sparsity.geometry import Box, Geometry
+from dsx.conv.sparsity.layout import bounding_box, crop, layout
 from tests.conv import naive
 from tests.conv.strategies import SHAPES, slots, specs
 
