@@ -1,5 +1,5 @@
 """Compiled kernels in C++."""
 
-from dsx.conv.native.library import Kernels, kernels, use
+from dsx.conv.native.library import Kernels, buffer_bytes, kernels, release_buffers, use
 
-__all__ = ["Kernels", "kernels", "use"]
+__all__ = ["Kernels", "buffer_bytes", "kernels", "release_buffers", "use"]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dsx.conv.native import library
+from dsx.conv.native.gpu import operators as gpu
 from dsx.conv.native.plan import Plan
 from dsx.conv.sparsity.geometry import Geometry
 from dsx.errors import DsxError, Unsupported
@@ -106,7 +107,7 @@ def _pointer(tensor: Tensor | None) -> int | None:
 
 
 def missing(dtype: torch.dtype, device: torch.device) -> Unsupported | None:
-    """Check whether the kernels can compute with tensors of a kind.
+    """Check whether the native kernels can compute with tensors of a kind.
 
     Args:
         dtype: Number format of the tensors.
@@ -115,8 +116,10 @@ def missing(dtype: torch.dtype, device: torch.device) -> Unsupported | None:
     Returns:
         The reason why not; None if they can.
     """
+    if device.type == "cuda":
+        return gpu.missing(dtype, device)
     if device.type != "cpu":
-        return Unsupported(f"the compiled kernels run on the CPU only, not on {device.type}")
+        return Unsupported(f"the native kernels run on cpu and cuda only, not on {device.type}")
     if dtype not in SUFFIXES:
         return _other_format(dtype)
     loaded = library.load()
@@ -212,13 +215,15 @@ def pack(weight: Tensor, source: Tensor) -> Tensor:
     """Pack the weights for the kernel.
 
     Args:
-        weight: Weight of the convolution, of any shape.
+        weight: Weight of the convolution, of any shape, on the CPU or a GPU.
         source: `Plan.source`, with indices into the flattened weight.
 
     Returns:
         The packed weights.
     """
     weight = weight.detach().contiguous()
+    if weight.device.type == "cuda":
+        return gpu.pack(weight, source)
     packed = weight.new_empty(len(source))
     of_dtype = function("pack", weight.dtype)
     of_dtype(weight.data_ptr(), source.data_ptr(), len(source), packed.data_ptr())
@@ -238,11 +243,11 @@ def readable(x: Tensor, dtype: torch.dtype) -> Tensor:
     Raises:
         DsxError: If it has too many elements, another number format, or is not on the CPU.
     """
-    if x.dtype != dtype or x.device.type != "cpu":
+    if x.dtype != dtype or not x.is_cpu:
         raise DsxError(f"the input is {x.dtype} on {x.device} (allowed: {dtype} on cpu)")
     if x.numel() >= MAX_ELEMENTS:
         raise _too_large(x.shape)
-    return x.contiguous()
+    return x if x.is_contiguous() else x.contiguous()
 
 
 def _too_large(shape: Sequence[int]) -> DsxError:

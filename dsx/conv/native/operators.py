@@ -2,7 +2,8 @@
 
 `dsx::block_sparse_conv2d` is for training and takes the weight as a module stores it;
 `dsx::block_sparse_conv2d_packed` is for deployed networks and takes packed weights. The operators
-exist as soon as this module is imported, and run only if the kernels are compiled.
+exist as soon as this module is imported; on a CPU they run only if the kernels are compiled, and on
+a GPU only if triton is installed.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,17 +15,19 @@ import torch
 from torch import Tensor
 
 from dsx.conv.native import kernel
+from dsx.conv.native.gpu import operators as gpu
 from dsx.conv.native.kernel import Layer
 from dsx.conv.native.plan import Mask, Numbers, Plan, make_plan, transposed
 from dsx.conv.sparsity.geometry import Geometry
+from dsx.errors import DsxError
 
 _SIGNATURES = (
     "block_sparse_conv2d(Tensor input, Tensor weight, Tensor? bias, Tensor[] plans, int[] geometry)"
     " -> Tensor",
     # The counter of FLOPs finds the weights, the depthwise filters and the merge by their places.
     "block_sparse_conv2d_packed(Tensor input, Tensor weights, Tensor? bias, Tensor? residual, "
-    "Tensor? depthwise, Tensor? depthwise_bias, Tensor? merge, Tensor? scale, Tensor plan, int[] geometry, str activation, "
-    "str depthwise_activation) -> Tensor",
+    "Tensor? depthwise, Tensor? depthwise_bias, Tensor? merge, Tensor? scale, Tensor plan, "
+    "int[] geometry, str activation, str depthwise_activation) -> Tensor",
     "block_sparse_weight_gradient(Tensor input, Tensor gradient, Tensor weight, Tensor[] plans, "
     "int[] geometry) -> Tensor",
 )
@@ -169,6 +172,22 @@ def _weight_gradient(
     return kernel.weight_gradient(plan, x, gradient, weight.numel()).reshape(weight.shape)
 
 
+def _on_gpu(function: Callable[..., Tensor], place: int) -> Callable[..., Tensor]:
+    """Adapt a function for GPUs to an operator whose argument number `place` is the geometry."""
+
+    def call(x: Tensor, other: Tensor, *arguments: Any) -> Tensor:
+        if (x.dtype, x.device) != (other.dtype, other.device):
+            raise DsxError(
+                f"the input is {x.dtype} on {x.device} (allowed: {other.dtype} on {other.device})"
+            )
+        if (reason := kernel.missing(x.dtype, x.device)) is not None:
+            raise DsxError(f"no kernels: {reason.reason}")
+        before, (numbers, *after) = arguments[: place - 2], arguments[place - 2 :]
+        return function(x, other, *before, _geometry(numbers), *after)
+
+    return call
+
+
 def _output_shape(x: Tensor, geometry: Sequence[int]) -> Tensor:
     found = _geometry(geometry)
     return x.new_empty((x.shape[0], found.out_channels, *found.out_hw(x.shape[2], x.shape[3])))
@@ -225,12 +244,13 @@ def _transposed_geometry(numbers: Sequence[int]) -> list[int]:
 def _define() -> None:
     for signature in _SIGNATURES:
         _LIBRARY.define(signature)  # type: ignore[no-untyped-call]
-    for name, function in (
-        ("block_sparse_conv2d", _conv2d),
-        ("block_sparse_conv2d_packed", _conv2d_packed),
-        ("block_sparse_weight_gradient", _weight_gradient),
+    for name, on_cpu, on_gpu in (
+        ("block_sparse_conv2d", _conv2d, _on_gpu(gpu.conv2d, 4)),
+        ("block_sparse_conv2d_packed", _conv2d_packed, _on_gpu(gpu.conv2d_packed, 7)),
+        ("block_sparse_weight_gradient", _weight_gradient, _on_gpu(gpu.weight_gradient, 4)),
     ):
-        _LIBRARY.impl(name, function, "CPU")  # type: ignore[no-untyped-call]
+        _LIBRARY.impl(name, on_cpu, "CPU")  # type: ignore[no-untyped-call]
+        _LIBRARY.impl(name, on_gpu, "CUDA")  # type: ignore[no-untyped-call]
     fakes: dict[str, Callable[..., Tensor]] = {
         "block_sparse_conv2d": lambda x, weight, bias, plans, geometry: _output_shape(x, geometry),
         "block_sparse_conv2d_packed": lambda x, *others: _output_shape(x, others[8]),

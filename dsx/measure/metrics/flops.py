@@ -271,7 +271,7 @@ def _count_embedding_bag(inputs: list[Any], outputs: list[Any]) -> "Counter[str]
 
 
 def _count_block_sparse(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
-    """Count a convolution of the compiled kernels: its packed weights, depthwise ones and merges."""
+    """Count a convolution of the compiled kernels: packed and depthwise weights, and merges."""
     from fvcore.nn.jit_handles import get_shape
 
     batch, _, rows, columns = get_shape(outputs[0])
