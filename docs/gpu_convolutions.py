@@ -160,7 +160,7 @@ def forwards(case: Case, device: torch.device) -> dict[str, Run]:
     if case.operator.startswith("sliding"):
         channels, groups = case.channels, int(conv.spec.groups)
         modules[GROUPED] = nn.Conv2d(
-            channels, channels, 1, groups=groups, bias=False, device=device
+            channels, channels, 1, groups=int(groups), bias=False, device=device
         )
     return {name: functools.partial(module, x) for name, module in modules.items()}
 

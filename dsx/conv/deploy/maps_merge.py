@@ -67,6 +67,9 @@ class MapsMerge(nn.Module):
 def filters_in_use(conv: BinaryConv2d) -> tuple[Tensor, Tensor]:
     """Return the distinct filters in use, each restricted to its support.
 
+    Args:
+        conv: Convolution with a binary basis.
+
     Returns:
         The filters (n, gw / splits, height, width), and the index of the filter of each output
         and split, (Cout, splits).

@@ -62,17 +62,16 @@ class BlockSparseConv2d(nn.Module):
         self.activation = self.depthwise_activation = "none"
         self.register_buffer("plan", plan.table)
         self.register_buffer("weights", kernel.pack(weight, plan.source))
-        for name, value in (
-            ("bias", bias), ("depthwise", depthwise), ("depthwise_bias", depthwise_bias),
-            ("merge", None if merge is None else merge.to(weight.device, torch.int32)),
-            ("scale", scale),
-        ):  # fmt: skip
-            own = (
-                None
-                if value is None
-                else value.detach().clone(memory_format=torch.contiguous_format)
-            )
-            self.register_buffer(name, own)
+        optional = {
+            "bias": bias,
+            "depthwise": depthwise,
+            "depthwise_bias": depthwise_bias,
+            "merge": None if merge is None else merge.to(weight.device, torch.int32),
+            "scale": scale,
+        }
+        # Those that are None come last, because torch.export miscounts the buffers behind them.
+        for name in sorted(optional, key=lambda name: optional[name] is None):
+            self.register_buffer(name, _copied(optional[name]))
 
     def forward(self, input: Tensor, residual: Tensor | None = None) -> Tensor:
         """Compute the convolution.
@@ -190,12 +189,12 @@ class _Call:
         shape = self.shapes.get(x.shape)
         if shape is None:
             shape = self.shapes[x.shape] = kernel.output_shape(x, self.geometry)
-        x = kernel.readable(x, self.dtype)
+        x = kernel.readable(_autocast(x, self.dtype), self.dtype)
         count, _, height, width = x.shape
         output = x.new_empty(shape)
         pointer = None
         if residual is not None:
-            residual = kernel.readable(residual.expand(shape), self.dtype)
+            residual = kernel.readable(_autocast(residual.expand(shape), self.dtype), self.dtype)
             pointer = residual.data_ptr()
         if count:
             status = self.function(
@@ -204,6 +203,18 @@ class _Call:
             )  # fmt: skip
             kernel.check(status, x)
         return output
+
+
+def _copied(tensor: Tensor | None) -> Tensor | None:
+    if tensor is None:
+        return None
+    return tensor.detach().clone(memory_format=torch.contiguous_format)
+
+
+def _autocast(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return what autocast has lowered before in the number format of the weights."""
+    lowered = x.dtype != dtype and torch.is_autocast_enabled(x.device.type)
+    return x.to(dtype) if lowered else x
 
 
 # Not an attribute of the module: a copy of the module needs calls of its own, and the structure of

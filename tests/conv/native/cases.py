@@ -1,10 +1,10 @@
-"""Block-sparse convolutions of small whole numbers, and their outputs by F.conv2d.
+"""Block-sparse convolutions of small integers, and their outputs by F.conv2d.
 
-With whole numbers every sum is exact in every order, so outputs are compared without a tolerance.
+With integers every sum is exact in every order, so outputs are compared without a tolerance.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -120,7 +120,7 @@ def geometry(
     )
 
 
-def whole(*shape: int, dtype: torch.dtype) -> Tensor:
+def integers(*shape: int, dtype: torch.dtype) -> Tensor:
     return torch.randint(-3, 4, shape).to(dtype)
 
 
@@ -136,6 +136,8 @@ class Case:
     residual: Tensor | None = None
     depthwise: Tensor | None = None
     depthwise_bias: Tensor | None = None
+    merge: Tensor | None = None
+    scale: Tensor | None = None
     activation: str = "none"
     depthwise_activation: str = "none"
 
@@ -147,6 +149,8 @@ class Case:
             bias=self.bias,
             depthwise=self.depthwise,
             depthwise_bias=self.depthwise_bias,
+            merge=self.merge,
+            scale=self.scale,
             activation=self.activation,
             depthwise_activation=self.depthwise_activation,
             producer=producer,
@@ -167,6 +171,10 @@ class Case:
             if self.depthwise_bias is not None:
                 between = between + self.depthwise_bias.double()[:, None, None]
             y = F.conv2d(ACTIVATIONS[self.depthwise_activation](between), weight)
+        if self.merge is not None:
+            y = y[:, self.merge.long()].sum(2)
+        if self.scale is not None:
+            y = y * self.scale.double()[:, None, None]
         if self.bias is not None:
             y = y + self.bias.double()[:, None, None]
         if self.residual is not None:
@@ -184,6 +192,7 @@ def make_case(
     residual: bool = False,
     activation: str = "none",
     depthwise_activation: str | None = None,
+    terms: int = 0,
 ) -> Case:
     """Draw a case.
 
@@ -196,21 +205,27 @@ def make_case(
         residual: Whether a residual is added.
         activation: Activation of the output.
         depthwise_activation: Activation after a depthwise convolution; None if there is none.
+        terms: Number of outputs of the plan that each output adds up; 0 if there is no merge.
     """
     count, height, width = images
-    drawn = torch.where(torch.from_numpy(live), whole(*live.shape, dtype=dtype), torch.nan)
+    drawn = torch.where(torch.from_numpy(live), integers(*live.shape, dtype=dtype), torch.nan)
     depthwise = depthwise_activation is not None
+    if terms:
+        g = replace(g, out_channels=g.out_channels + 3)
+    sums = (g.out_channels, terms)
     return Case(
         live=live,
         geometry=g,
-        x=whole(count, g.in_channels, height, width, dtype=dtype),
+        x=integers(count, g.in_channels, height, width, dtype=dtype),
         weight=drawn,
-        bias=whole(g.out_channels, dtype=dtype) if bias else None,
-        residual=whole(count, g.out_channels, *g.out_hw(height, width), dtype=dtype)
+        bias=integers(g.out_channels, dtype=dtype) if bias else None,
+        residual=integers(count, g.out_channels, *g.out_hw(height, width), dtype=dtype)
         if residual
         else None,
-        depthwise=whole(g.in_channels, 1, *g.kernel_size, dtype=dtype) if depthwise else None,
-        depthwise_bias=whole(g.in_channels, dtype=dtype) if depthwise and bias else None,
+        depthwise=integers(g.in_channels, 1, *g.kernel_size, dtype=dtype) if depthwise else None,
+        depthwise_bias=integers(g.in_channels, dtype=dtype) if depthwise and bias else None,
+        merge=torch.randint(len(live), sums, dtype=torch.int32) if terms else None,
+        scale=integers(g.out_channels, dtype=dtype) if terms > 1 else None,
         activation=activation,
         depthwise_activation=depthwise_activation or "none",
     )
@@ -255,4 +270,4 @@ def of_weight(case: Case, gradient: Tensor) -> Tensor:
 
 
 def gradient_of(case: Case) -> Tensor:
-    return whole(*kernel.output_shape(case.x, case.geometry), dtype=case.x.dtype)
+    return integers(*kernel.output_shape(case.x, case.geometry), dtype=case.x.dtype)

@@ -29,6 +29,7 @@ from tests.conv.native.cases import (
     framed,
     geometry,
     gradient_of,
+    integers,
     irregular,
     make_case,
     nothing,
@@ -36,7 +37,6 @@ from tests.conv.native.cases import (
     plain_case,
     run,
     sliding,
-    whole,
 )
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -74,10 +74,11 @@ def cases(dtype: torch.dtype) -> list[tuple[Case, Tensor]]:
     """Every image with every geometry that fits, and in turn the masks, activations and so on."""
     torch.manual_seed(0)
     masks, activations, residuals = cycle(MASKS.values()), cycle(ACTIVATIONS), cycle([False, True])
+    terms = cycle((0, 0, 1, 0, 2, 3, 0))
     depthwise: Iterator[str | None] = cycle([None, None, None, "relu", "none", None, "relu6"])
     found: list[tuple[Case, Tensor]] = []
     for (count, height, width), (stride, padding, dilation) in product(IMAGES, REACHES):
-        live, first = next(masks)(21, 18), next(depthwise)
+        live, first = next(masks)(19, 9), next(depthwise)
         size = (3, 3) if first and live.shape[2:] == (1, 1) else None
         g = geometry(live, stride, padding, dilation, size)
         if min(g.out_hw(height, width)) < 1:
@@ -91,13 +92,14 @@ def cases(dtype: torch.dtype) -> list[tuple[Case, Tensor]]:
             residual=next(residuals),
             activation=next(activations),
             depthwise_activation=first if size else None,
+            terms=next(terms),
         )
         found.append((case, case.expected()))
     return found
 
 
 def use_if_supported(name: str) -> None:
-    """Use an instruction set, or the baseline on a processor that does not have it."""
+    """Use an instruction set, or the baseline if this processor does not support it."""
     found = kernels()
     assert isinstance(found, Kernels)
     use(name if name in found.instruction_sets else "baseline")
@@ -172,6 +174,7 @@ def drawn_cases(draw: st.DrawFn) -> Case:
         residual=draw(st.booleans()),
         activation=draw(st.sampled_from(list(ACTIVATIONS))),
         depthwise_activation=depthwise,
+        terms=draw(st.sampled_from([0, 0, 1, 3])),
     )
 
 
@@ -199,7 +202,7 @@ def test_drawn_cases_in_frames(
 def test_gradients_of_weights(instruction_set: str, dtype: torch.dtype) -> None:
     poison_signals(dtype)
     for number, (case, _) in enumerate(cases(dtype)):
-        if case.geometry.stride != (1, 1) or case.depthwise is not None:
+        if case.geometry.stride != (1, 1) or case.depthwise is not None or case.merge is not None:
             continue
         gradient = gradient_of(case)
         message = f"case {number}: {case.geometry}, {tuple(case.x.shape)}"
@@ -224,7 +227,8 @@ def poison_signals(dtype: torch.dtype) -> None:
 def test_gradients_of_drawn_cases_in_frames(case: Case, name: str, shift: int) -> None:
     use_if_supported(name)
     g = case.geometry
-    case = replace(case, geometry=replace(g, stride=(1, 1), kernel_size=case.live.shape[2:]))
+    g = replace(g, out_channels=len(case.live), stride=(1, 1), kernel_size=case.live.shape[2:])
+    case = replace(case, geometry=g)
     poison_signals(case.x.dtype)
     gradient = gradient_of(case)
     got = of_weight(replace(case, x=framed(case.x, shift)), framed(gradient, shift))
@@ -254,7 +258,7 @@ def test_layouts_of_images(layout: str) -> None:
 
 def test_a_residual_is_expanded() -> None:
     case = plain_case()
-    case = replace(case, residual=whole(12, 1, 1, dtype=torch.float64))
+    case = replace(case, residual=integers(12, 1, 1, dtype=torch.float64))
     assert_same(run(case), case.expected())
 
 
@@ -297,7 +301,7 @@ def test_hardswish_between_the_convolutions(instruction_set: str) -> None:
     g = geometry(live, padding=(1, 1, 1, 1), kernel_size=(3, 3))
     for images in ((2, 9, 11), (2, 2, 3)):
         case = make_case(live, images, g, torch.float64, depthwise_activation="hardswish")
-        # The numbers are no longer whole: rounding.
+        # The numbers are no integers any more: rounding.
         torch.testing.assert_close(run(case), case.expected(), rtol=1e-13, atol=1e-13)
 
 

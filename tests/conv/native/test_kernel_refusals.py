@@ -1,4 +1,4 @@
-"""What the compiled kernels refuse, each with one line that states the reason."""
+"""Errors of the compiled kernels for input that they do not support, each in one line."""
 
 import re
 from dataclasses import replace

@@ -27,11 +27,11 @@ from tests.conv.native.cases import (
     assert_same,
     corners,
     geometry,
+    integers,
     irregular,
     make_case,
     nothing,
     sliding,
-    whole,
 )
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -60,13 +60,13 @@ def assert_gradients(
     """Compare the output and all gradients with those of a dense convolution in float64."""
     count, height, width = images
     tensors = [
-        whole(count, live.shape[1], height, width, dtype=dtype),
-        whole(*live.shape, dtype=dtype),
-        whole(len(live), dtype=dtype),
+        integers(count, live.shape[1], height, width, dtype=dtype),
+        integers(*live.shape, dtype=dtype),
+        integers(len(live), dtype=dtype),
     ]
     x, weight, bias = (tensor.requires_grad_() for tensor in tensors)
     y = block_sparse_conv2d(x, weight, bias, plans)
-    gradient = whole(*y.shape, dtype=dtype)
+    gradient = integers(*y.shape, dtype=dtype)
     got = [y, *torch.autograd.grad(y, (x, weight, bias), gradient)]
     a, b, c = (tensor.detach().double().requires_grad_() for tensor in tensors)
     other = dense(a, b, c, live, plans)
@@ -128,10 +128,21 @@ def test_gradcheck(live: Mask, padding: tuple[int, int, int, int]) -> None:
     )
 
 
+def test_second_derivatives() -> None:
+    live = irregular(5, 3)
+    plans = plans_of(live, (0, 2, 1, 1))
+    x = torch.randn(2, 3, 4, 5, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(live.shape, dtype=torch.float64, requires_grad=True)
+    bias = torch.randn(5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(
+        lambda x, weight, bias: block_sparse_conv2d(x, weight, bias, plans), (x, weight, bias)
+    )
+
+
 def test_gradients_of_some_arguments() -> None:
     live = irregular(5, 4)
     plans = plans_of(live, (1, 1, 1, 1))
-    x, weight = whole(2, 4, 5, 6, dtype=torch.float64), whole(5, 4, 3, 3, dtype=torch.float64)
+    x, weight = integers(2, 4, 5, 6, dtype=torch.float64), integers(5, 4, 3, 3, dtype=torch.float64)
     assert not block_sparse_conv2d(x, weight, None, plans).requires_grad
     for wanted in (x, weight):
         wanted.requires_grad_()
@@ -150,8 +161,8 @@ def test_the_weight_can_be_stored_in_another_shape() -> None:
     stored = np.zeros(live.shape, np.int64)
     stored[live] = np.arange(live.sum())
     plans = training_plans(live, geometry(live), stored)
-    weight = whole(6, 4, dtype=torch.float64).requires_grad_()
-    x = whole(2, 8, 3, 5, dtype=torch.float64).requires_grad_()
+    weight = integers(6, 4, dtype=torch.float64).requires_grad_()
+    x = integers(2, 8, 3, 5, dtype=torch.float64).requires_grad_()
     wide = torch.zeros(live.shape, dtype=torch.float64)
     wide[torch.from_numpy(live)] = weight.detach().flatten()
     wide.requires_grad_()
@@ -177,12 +188,12 @@ def arguments(name: str) -> tuple[Any, ...]:
     pointwise = sliding(9, 5)
     g = geometry(pointwise, (2, 1), (1, 1, 1, 1), (1, 1), (3, 3))
     case = make_case(
-        pointwise, (2, 6, 7), g, torch.float32, residual=True, depthwise_activation="relu"
+        pointwise, (2, 6, 7), g, torch.float32, residual=True, depthwise_activation="relu", terms=2
     )
     layer = case.layer()
     return (
         case.x, layer.weights, layer.bias, case.residual, layer.depthwise, layer.depthwise_bias,
-        layer.plan, geometry_numbers(g), "relu6", "relu",
+        layer.merge, layer.scale, layer.plan, geometry_numbers(case.geometry), "relu6", "relu",
     )  # fmt: skip
 
 
@@ -201,12 +212,12 @@ def test_the_packed_operator_computes_all_stages() -> None:
     g = geometry(live, (2, 1), (1, 1, 1, 1), (1, 1), (3, 3))
     case = make_case(
         live, (2, 6, 7), g, torch.float64, residual=True, activation="relu6",
-        depthwise_activation="relu",
+        depthwise_activation="relu", terms=2,
     )  # fmt: skip
     layer = case.layer()
     got = torch.ops.dsx.block_sparse_conv2d_packed(
         case.x, layer.weights, layer.bias, case.residual, layer.depthwise, layer.depthwise_bias,
-        layer.plan, geometry_numbers(g), "relu6", "relu",
+        layer.merge, layer.scale, layer.plan, geometry_numbers(case.geometry), "relu6", "relu",
     )  # fmt: skip
     assert_same(got, case.expected())
 
