@@ -18,7 +18,7 @@ _PIXELS = {torch.float32: (128, 64), torch.float64: (32, 32)}
 """Number of pixels of a tile by number format, for large and for small batches."""
 
 _PROGRAMS = 1024
-"""Number of programs that keep all processors of a large GPU busy; an estimate."""
+"""Number of programs that occupy all processors of a large GPU; an estimate."""
 
 
 def convolve(

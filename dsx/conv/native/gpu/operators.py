@@ -41,7 +41,7 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What is known of a plan on one device.
+    """Lists and choices for a plan on one device.
 
     Args:
         lists: Lists of the kernels.
@@ -54,7 +54,7 @@ class Known:
 
 
 _KNOWN: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
-"""Known facts about each plan, as long as its tensor exists."""
+"""Lists and choices for each plan, as long as its tensor exists."""
 
 
 @functools.cache
@@ -223,7 +223,7 @@ def weight_gradient(
 def known_of(
     table: Tensor, source: Tensor | None, after_depthwise: bool, device: torch.device
 ) -> Known:
-    """Return what is known of a plan on a device; its lists are made on the first call.
+    """Return the lists and choices for a plan on a device; the first call makes the lists.
 
     Args:
         table: Table of the plan.
