@@ -18,7 +18,7 @@ from dsx.conv.native.kernel import Layer
 from dsx.conv.native.library import ABI_VERSION
 from dsx.conv.native.plan import make_plan
 from tests.conv.native.cases import Case, assert_same, dense_gradient, gradient_of
-from tests.conv.native.test_kernel import DTYPES, cases
+from tests.conv.native.test_kernel import DTYPES, cases, cases_with_gradients
 
 DRIVER = Path(__file__).parent / "driver.cpp"
 EMULATOR = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"]
@@ -139,8 +139,7 @@ def test_outputs(dtype: torch.dtype, driver: str) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_gradients_of_weights(dtype: torch.dtype, driver: str) -> None:
-    plain = (case for case, _ in cases(dtype) if case.depthwise is None)
-    chosen = [case for case in plain if case.geometry.stride == (1, 1)]
+    chosen = cases_with_gradients(dtype)
     calls, live = zip(*(of_weights(case, n) for n, case in enumerate(chosen)), strict=True)
     outputs = emulated(driver, calls)
     for number, (call, used, found) in enumerate(zip(calls, live, outputs, strict=True)):
