@@ -142,18 +142,18 @@ def run_full(report: Report) -> Sequence[Row]:
     Raises:
         WorkFailed: If an output is wrong, or the file of saved parts cannot be used.
     """
-    return measure_parts(full_parts(), THREADS, report)
+    return measure_parts(Measurer(report), full_parts(), THREADS)
 
 
 def measure_parts(
-    parts: Mapping[str, Sequence[Case]], threads: Sequence[int], report: Report
+    measurer: Measurer, parts: Mapping[str, Sequence[Case]], threads: Sequence[int]
 ) -> list[Row]:
     """Measure parts that are not saved yet, and save each.
 
     Args:
+        measurer: Measurer of the cases.
         parts: Cases of each part by its name.
         threads: Numbers of threads with which whole networks are measured.
-        report: Function that receives the name of each case.
 
     Returns:
         The rows of all parts.
@@ -161,7 +161,7 @@ def measure_parts(
     Raises:
         WorkFailed: If an output is wrong, or the file of saved parts cannot be used.
     """
-    measurer, saved = Measurer(report), Saved("conv")
+    saved = Saved("conv")
     findings = saved.load()
     work: dict[str, Callable[[str], list[Result]]] = {
         name: functools.partial(measurer.measure, cases) for name, cases in parts.items()

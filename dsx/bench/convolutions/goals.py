@@ -209,19 +209,19 @@ MEASURES = (
         worst=_at_least(1.9),
     ),
     Measure(
-        name="kernel shapes over dense x density, batch 1",
+        name="kernel shapes over dense / density, batch 1",
         value=_per_share(_ratio(DENSE, _SHAPES, [1])),
         mean=_at_most(1.0),
         worst=_at_most(1.3),
     ),
     Measure(
-        name="kernel shapes over dense x density, batch 32",
+        name="kernel shapes over dense / density, batch 32",
         value=_per_share(_dense_shapes),
         mean=_at_most(1.2),
         worst=_at_most(1.3),
     ),
     Measure(
-        name="dials, and density < .25, over dense x max(1.5 x density, .35), batch 32",
+        name="dials, and density < .25, over dense / max(1.5 x density, .35), batch 32",
         value=_changed(_sparse, lambda value, result: value / max(1.5 * result.share, 0.35)),
         mean=_at_most(1.0),
     ),

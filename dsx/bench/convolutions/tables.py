@@ -133,7 +133,7 @@ def _goal(row: Row) -> Row:
         "mean": row["mean"],
         "worst": row["worst"],
         "cases": row["cases"],
-        "": row["met"],
+        "met": row["met"],
     }
 
 
