@@ -46,7 +46,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Description in a few words."""
+        """Description of the case in messages."""
         passes = "forward and backward" if self.training else "forward"
         threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
         return f"{self.operator.name} on {self.layer.name}, batch {self.batch}, {threads}, {passes}"

@@ -58,4 +58,4 @@ def test_every_kind_of_case_has_a_reduced_one() -> None:
 
 def test_a_case_is_described_in_a_few_words() -> None:
     (case,) = list_cases(PRESETS[:1], NAMED[:1], 32, threads=2, training=True)
-    assert case.name == ("scc 1x1 g2 o.33 on 64@32 1x1, batch 32, 2 threads, forward and backward")
+    assert case.name == ("scc g2 o.33 on 64@32 1x1, batch 32, 2 threads, forward and backward")

@@ -19,7 +19,7 @@ LAYER = Layer(in_channels=16, out_channels=16, side=8)
 
 
 def test_a_grouped_convolution_has_the_multiply_adds_of_a_sliding_window() -> None:
-    operator = NAMES["scc 1x1 g4 o.33"]
+    operator = NAMES["scc g4 o.33"]
     found = line_up(operator, operator.layer(LAYER), 2)
     grouped = found.contenders[GROUPED].module
     assert isinstance(grouped, nn.Conv2d)
@@ -41,7 +41,7 @@ def test_learned_shapes_have_their_target_density() -> None:
 
 
 def test_the_copy_of_a_composition_is_part_of_its_working_set() -> None:
-    operator = NAMES["scc 1x1 g4 o.5"]
+    operator = NAMES["scc g4 o.5"]
     contenders = line_up(operator, operator.layer(LAYER), 3).contenders
     # 8 windows of 4 channels.
     assert contenders[COMPOSITION].size - contenders[DENSE].size == 4 * 32 * 3 * 8 * 8
@@ -57,7 +57,7 @@ def test_a_contender_in_another_memory_layout_reads_the_same_values() -> None:
 
 def test_a_block_has_the_dense_block_as_its_contender() -> None:
     layer = Layer(in_channels=16, out_channels=24, stride=2, side=8)
-    found = line_up(NAMES["block scc g2 o.5"], layer, 2)
+    found = line_up(NAMES["block g2 o.5"], layer, 2)
     with torch.no_grad():
         expected = found.module(found.x)
         assert expected.shape == (2, 24, 4, 4)

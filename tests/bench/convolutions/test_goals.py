@@ -22,13 +22,13 @@ def result(other: str, value: float, **facts: Any) -> Result:
 
 
 def outcome(name: str, *results: Result) -> Outcome:
-    (found,) = (each for each in summarise(results) if each.measure.name.startswith(name))
-    return found
+    found = [each for each in summarise(results) if each.measure.name.startswith(name)]
+    return found[0]
 
 
 def test_mean_and_worst_case_are_compared_with_their_goals() -> None:
     ratios = [result("grouped", 0.25), result("grouped", 0.81, layer="128@16")]
-    found = outcome("sliding window over grouped 1x1, forward, batch 32", *ratios)
+    found = outcome("sliding / grouped, batch 32", *ratios)
     assert found.mean == pytest.approx(0.45) and found.worst == 0.81
     assert (found.worst_case, found.cases) == ("scc on 128@16, batch 32", 2)
     assert found.goal == "mean <= 0.5, worst <= 0.85" and found.is_met
@@ -37,7 +37,9 @@ def test_mean_and_worst_case_are_compared_with_their_goals() -> None:
 
 
 def test_the_worst_of_a_speedup_is_the_least() -> None:
-    found = outcome("speedup of sliding", result("composition", 0.02), result("composition", 0.5))
+    found = outcome(
+        "composition / sliding", result("composition", 0.02), result("composition", 0.5)
+    )
     assert found.mean == pytest.approx(10) and found.worst == 2.0
     assert found.is_met and found.goal == "mean >= 8, worst >= 1.9"
 
@@ -45,11 +47,11 @@ def test_the_worst_of_a_speedup_is_the_least() -> None:
 @pytest.mark.parametrize(
     ("name", "facts"),
     [
-        ("sliding window over grouped 1x1, forward, batch 32", {}),
-        ("sliding window over grouped 1x1, forward, batch 32", {"batch": 128}),
-        ("sliding window over grouped 1x1, forward, batch 1", {"batch": 1}),
-        ("the same with 4 and 8 groups", {"batch": 1, "groups": 8}),
-        ("sliding window over grouped 1x1, forward and backward", {"training": True}),
+        ("sliding / grouped, batch 32", {}),
+        ("sliding / grouped, batch 32", {"batch": 128}),
+        ("sliding / grouped, batch 1", {"batch": 1}),
+        ("sliding / grouped, batch 1, 4", {"batch": 1, "groups": 8}),
+        ("sliding / grouped, training", {"training": True}),
     ],
 )
 def test_a_result_belongs_to_its_measures(name: str, facts: dict[str, Any]) -> None:
@@ -59,23 +61,23 @@ def test_a_result_belongs_to_its_measures(name: str, facts: dict[str, Any]) -> N
 def test_ratios_of_kernel_shapes_are_divided_by_their_density() -> None:
     shape: dict[str, Any] = {"family": Family.SHAPE, "share": 0.25}
     found = outcome(
-        "kernel shapes over dense / density, batch 1", result("dense", 0.3, batch=1, **shape)
+        "kernel shape / dense / density, batch 1", result("dense", 0.3, batch=1, **shape)
     )
     assert found.mean == pytest.approx(1.2) and not found.is_met
-    found = outcome("kernel shapes over dense / density, batch 32", result("dense", 0.3, **shape))
+    found = outcome("kernel shape / dense / density, batch 32", result("dense", 0.3, **shape))
     assert found.mean == pytest.approx(1.2)
 
 
 def test_sampled_dials_have_a_bound_that_depends_on_their_density() -> None:
     dials: dict[str, Any] = {"family": Family.DIALS}
-    name = "dials, and density < .25, over dense / max"
+    name = "sparse dials / dense / max"
     assert outcome(name, result("dense", 0.3, share=0.1, **dials)).is_met
     assert not outcome(name, result("dense", 0.4, share=0.1, **dials)).is_met
     assert outcome(name, result("dense", 0.7, share=0.5, **dials)).is_met
 
 
 def test_a_form_is_slower_only_if_its_whole_interval_is() -> None:
-    name = "any deployed form"
+    name = "deployed / replaced"
     assert outcome(name, result("dense", 1.2, low=1.03)).is_met
     assert not outcome(name, result("dense", 1.2, low=1.04)).is_met
     assert outcome(name, dataclasses.replace(PLAIN, over={"dense": IDENTITY})).is_met
@@ -83,7 +85,7 @@ def test_a_form_is_slower_only_if_its_whole_interval_is() -> None:
 
 
 def test_the_limit_of_the_device_is_compared_with_the_time() -> None:
-    found = outcome("sliding window over the limit", result("grouped", 1, seconds=1.3, limit=1.0))
+    found = outcome("sliding / limit", result("grouped", 1, seconds=1.3, limit=1.0))
     assert found.mean == pytest.approx(1.3) and found.is_met
 
 

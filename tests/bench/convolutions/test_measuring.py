@@ -33,7 +33,7 @@ def case(name: str, training: bool = False) -> Case:
 
 
 def test_all_contenders_of_a_case_are_timed() -> None:
-    result = measure(case("scc 1x1 g4 o.5"), LIMIT, {}, EFFORT)
+    result = measure(case("scc g4 o.5"), LIMIT, {}, EFFORT)
     others = {DENSE, DENSE + LAST, GROUPED, GROUPED + LAST, COMPOSITION}
     assert result.over.keys() | {DENSE} == others
     assert (result.groups, result.share, result.batch, result.threads) == (4, 0.25, 2, 1)
@@ -42,7 +42,7 @@ def test_all_contenders_of_a_case_are_timed() -> None:
     assert 0 < result.seconds < 1 and not result.skipped
 
 
-@pytest.mark.parametrize("name", ["scc 1x1 g2 o.33", "lhc .25", "slbf Cout/8", "scc"])
+@pytest.mark.parametrize("name", ["scc g2 o.33", "lhc .25", "slbf Cout/8", "scc"])
 def test_a_training_step_is_timed(name: str) -> None:
     result = measure(case(name, training=True), LIMIT, {}, EFFORT)
     assert result.form == TRAINED and result.training and result.limit == 0
@@ -50,7 +50,7 @@ def test_a_training_step_is_timed(name: str) -> None:
 
 
 def test_a_block_is_deployed() -> None:
-    result = measure(case("block scc g2 o.5"), LIMIT, {}, EFFORT)
+    result = measure(case("block g2 o.5"), LIMIT, {}, EFFORT)
     assert result.over.keys() == {DENSE, COMPOSITION}
 
 
@@ -74,7 +74,7 @@ def test_a_contender_that_needs_too_much_memory_is_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(measuring, "MOST_BYTES", 50_000)
-    result = measure(case("scc 1x1 g2 o.33"), LIMIT, {}, EFFORT)
+    result = measure(case("scc g2 o.33"), LIMIT, {}, EFFORT)
     assert result.skipped == {COMPOSITION: "working set of 0.0 GiB"}
     assert GROUPED in result.over
 

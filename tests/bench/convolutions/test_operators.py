@@ -31,7 +31,7 @@ def test_the_number_of_binary_filters_follows_the_outputs() -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("scc 1x1 g2 o.5", "64-128@8 1x1"), ("block scc g2 o.5", "64-128@16 /2"),
+    [("scc g2 o.5", "64-128@8 1x1"), ("block g2 o.5", "64-128@16 /2"),
      ("ssc corners", "64-128@16 1x1 /2")],
 )  # fmt: skip
 def test_an_operator_selects_the_stage_that_it_replaces(name: str, expected: str) -> None:

@@ -8,7 +8,7 @@ from dsx.bench.convolutions.results import Result, row
 
 RESULT = Result(
     family=Family.SLIDING,
-    operator="scc 1x1 g2 o.5",
+    operator="scc g2 o.5",
     layer="64@32 1x1",
     batch=32,
     threads=1,
