@@ -1,4 +1,4 @@
-"""The benchmark of convolutions: parts that are saved and reused."""
+"""The benchmark of convolutions: results that are saved and reused."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dsx.bench._saved import Saved
-from dsx.bench.conv import Measurer, measure_parts
+from dsx.bench.conv import Measurer, measure_saved
 from dsx.bench.convolutions.cases import Case
 from dsx.bench.convolutions.device_limit import Limit
 from dsx.bench.convolutions.layers import Layer
@@ -33,32 +33,34 @@ def measurer(reported: list[str]) -> Measurer:
     return made
 
 
-def test_all_parts_are_measured_and_the_saved_file_is_removed() -> None:
+def test_all_cases_are_measured_and_the_saved_file_is_removed() -> None:
     reported: list[str] = []
-    parts = {"first": cases("standard"), "second": cases("ssc cross", "pointwise")}
-    rows = measure_parts(measurer(reported), parts, threads=())
-    assert [row["operator"] for row in rows if row["row"] == "case"] == [
-        "standard", "ssc cross", "pointwise",
-    ]  # fmt: skip
-    assert len(reported) == 3 and not Saved("conv").file.exists()
-    assert reported[1].startswith("part 2 of 2 (saved in ")
-    assert reported[1].endswith(
-        "conv.json), case 1 of 2: ssc cross on 16@4, batch 1, 1 thread, forward"
-    )
+    rows = measure_saved(measurer(reported), cases("standard", "ssc cross"), threads=())
+    assert [row["operator"] for row in rows if row["row"] == "case"] == ["standard", "ssc cross"]
+    assert len(reported) == 2 and not Saved("conv").file.exists()
+    assert reported[1].startswith("measurement 2 of 2 (saved in ")
+    assert reported[1].endswith("conv.json): ssc cross on 16@4, batch 1, 1 thread, forward")
 
 
-def test_an_interrupted_run_continues_with_the_next_part() -> None:
+def test_an_interrupted_run_continues_with_the_next_case() -> None:
     def interrupt(step: str) -> None:
         if "pointwise" in step:
             raise KeyboardInterrupt
 
-    parts = {"first": cases("ssc cross"), "second": cases("pointwise")}
     made = measurer([])
     made.report = interrupt
+    both = cases("ssc cross", "pointwise")
     with pytest.raises(KeyboardInterrupt):
-        measure_parts(made, parts, threads=())
-    assert Saved("conv").load().keys() == {"first"}
+        measure_saved(made, both, threads=())
+    assert Saved("conv").load().keys() == {both[0].name}
     reported: list[str] = []
-    rows = measure_parts(measurer(reported), parts, threads=())
+    rows = measure_saved(measurer(reported), both, threads=())
     assert len(reported) == 1 and "pointwise" in reported[0]
     assert sum(row["row"] == "case" for row in rows) == 2
+
+
+def test_whole_networks_are_measured_with_each_number_of_threads() -> None:
+    assert list(measurer([]).work([], threads=(1, 2)))[3:8] == [
+        "vgg16 of scc, 1 threads", "vgg16 of ssc corners, 1 threads", "vgg16 of lhc .25, 1 threads",
+        "training of a network, 1 threads", "resnet18 of scc, 2 threads",
+    ]  # fmt: skip

@@ -6,14 +6,14 @@ import functools
 from dsx.bench.convolutions.cases import (
     Case,
     default_cases,
-    full_parts,
+    full_cases,
     list_cases,
     reduced_cases,
 )
 from dsx.bench.convolutions.layers import NAMED, Layer
 from dsx.bench.convolutions.operators import PRESETS, Family, sampled
 
-full = functools.cache(full_parts)
+full = functools.cache(full_cases)
 
 
 def test_the_default_run_measures_all_presets_on_all_named_layers() -> None:
@@ -37,8 +37,8 @@ def test_layers_with_the_same_stage_share_a_case() -> None:
 
 
 def test_no_case_of_the_full_run_occurs_twice() -> None:
-    cases = [case for part in full().values() for case in part]
-    assert len(set(cases)) == len(cases)
+    cases = full()
+    assert len({case.name for case in cases}) == len(cases)
     assert {case.threads for case in cases} == {1, 2}
     assert {case.batch for case in cases if case.layer.side > 32} == {1, 32}
     assert {case.operator.name for case in cases} == {
@@ -51,8 +51,7 @@ def test_every_kind_of_case_has_a_reduced_one() -> None:
         return case.operator, dataclasses.replace(layer, side=1), case.training
 
     reduced = {kind(case, case.layer) for case in reduced_cases()}
-    full_cases = [case for part in full().values() for case in part]
-    for case in (*default_cases(), *full_cases):
+    for case in (*default_cases(), *full()):
         assert kind(case, case.layer.reduced) in reduced, case.name
 
 
