@@ -55,7 +55,7 @@ std::atomic<int64_t> all_bytes{0};
 
 // A buffer that grows, and is reused by the next calls of its thread.
 class Buffer {
-   public:
+  public:
     ~Buffer() { release(); }
     void* reserve(int64_t bytes) {
         if (bytes > size_) {
@@ -73,7 +73,7 @@ class Buffer {
         start_ = nullptr, size_ = 0;
     }
 
-   private:
+  private:
     void* start_ = nullptr;
     int64_t size_ = 0;
 };
@@ -163,25 +163,29 @@ DSX_EXPORT int dsx_has_threads(void) {
 }
 
 // Each function exists for float and double.
-#define DSX_FUNCTIONS(SUFFIX, T)                                                                                       \
-    DSX_EXPORT int dsx_conv_##SUFFIX(const Layer* layer, int64_t count, int64_t height, int64_t width,                 \
-                                     const void* input, const void* residual, void* output, int threads) {             \
-        const Routines& kernels = dsx::kernels_in_use().SUFFIX;                                                        \
-        return run(kernels.conv_bytes, kernels.conv, *layer,                                                          \
-                   Images{count, height, width, input, residual, output}, threads);                                    \
-    }                                                                                                                  \
-    /* Adds to `packed`, the packed gradient of the weights. */                                                        \
-    DSX_EXPORT int dsx_gradient_##SUFFIX(const Layer* layer, int64_t count, int64_t height, int64_t width,             \
-                                         const void* input, const void* gradient, void* packed, int threads) {         \
-        const Routines& kernels = dsx::kernels_in_use().SUFFIX;                                                        \
-        return run(kernels.gradient_bytes, kernels.gradient, *layer,                                                  \
-                   Images{count, height, width, input, gradient, packed}, threads);                                    \
-    }                                                                                                                  \
-    DSX_EXPORT void dsx_pack_##SUFFIX(const T* weights, const int32_t* source, int64_t length, T* packed) {            \
-        pack(weights, source, length, packed);                                                                         \
-    }                                                                                                                  \
-    DSX_EXPORT void dsx_unpack_##SUFFIX(const T* packed, const int32_t* source, int64_t length, T* weights) {          \
-        unpack(packed, source, length, weights);                                                                       \
+#define DSX_FUNCTIONS(SUFFIX, T)                                                                 \
+    DSX_EXPORT int dsx_conv_##SUFFIX(const Layer* layer, int64_t count, int64_t height,          \
+                                     int64_t width, const void* input, const void* residual,     \
+                                     void* output, int threads) {                                \
+        const Routines& kernels = dsx::kernels_in_use().SUFFIX;                                  \
+        return run(kernels.conv_bytes, kernels.conv, *layer,                                     \
+                   Images{count, height, width, input, residual, output}, threads);              \
+    }                                                                                            \
+    /* Adds to `packed`, the packed gradient of the weights. */                                  \
+    DSX_EXPORT int dsx_gradient_##SUFFIX(const Layer* layer, int64_t count, int64_t height,      \
+                                         int64_t width, const void* input, const void* gradient, \
+                                         void* packed, int threads) {                            \
+        const Routines& kernels = dsx::kernels_in_use().SUFFIX;                                  \
+        return run(kernels.gradient_bytes, kernels.gradient, *layer,                             \
+                   Images{count, height, width, input, gradient, packed}, threads);              \
+    }                                                                                            \
+    DSX_EXPORT void dsx_pack_##SUFFIX(const T* weights, const int32_t* source, int64_t length,   \
+                                      T* packed) {                                               \
+        pack(weights, source, length, packed);                                                   \
+    }                                                                                            \
+    DSX_EXPORT void dsx_unpack_##SUFFIX(const T* packed, const int32_t* source, int64_t length,  \
+                                        T* weights) {                                            \
+        unpack(packed, source, length, weights);                                                 \
     }
 
 DSX_FUNCTIONS(f32, float)
