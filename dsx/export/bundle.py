@@ -19,6 +19,7 @@ from dsx.export.place import MANIFEST, atomic_export, check_place, writing_tempo
 from dsx.files import as_text, sealed, sha256
 from dsx.lookup import find
 from dsx.measure import Candidate, Exported, Measurement, Metric, this_device
+from dsx.measure.backends import resolved
 from dsx.process import torch_threads
 from dsx.search.design import SelectedDesign
 from dsx.space import Design, SearchSpace
@@ -86,7 +87,7 @@ def _design_yaml(space: SearchSpace, design: Design) -> str:
         "model_args": dict(design.model_args),
         "data": space.file.data,
         "train": space.file.train.model_dump(),
-        "measure": space.file.measure.model_dump(),
+        "measure": resolved(space.file.measure).model_dump(),
         "slots": design.spec_json(),
     }
     head = (
@@ -126,7 +127,7 @@ def _manifest(
         "folded_norms": candidate.deployed.folded,
         "weights": stored.to_json(),
         "unfolded_norms": candidate.deployed.unfolded,
-        "measure": candidate.space.file.measure.model_dump(),
+        "measure": resolved(candidate.space.file.measure).model_dump(),
         "device": asdict(this_device()),
         "files": {file.name: sha256(file.read_bytes()) for file in sorted(folder.iterdir())},
     }

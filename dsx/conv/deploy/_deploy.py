@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from dsx.activity import Kind, each
-from dsx.conv.deploy._choose import EAGER, Choice, Runner, choose
+from dsx.conv.deploy._choose import EAGER, Choice, Runner, choose, kernels_in_use
 from dsx.conv.deploy._fold import batch_norms, flatten, fold_batch_norms, normalise
 from dsx.conv.deploy._fuse import fuse
 from dsx.conv.graph.norms import find_protected
@@ -15,6 +15,7 @@ from dsx.conv.graph.swap import swap
 from dsx.conv.graph.tracing import follow, writable
 from dsx.conv.modules.base import ATTRIBUTES, DsxConv
 from dsx.conv.modules.fixed import FixedConv2d
+from dsx.conv.native.module import BlockSparseConv2d
 from dsx.conv.network_calls import freeze
 from dsx.conv.sparsity.attributes import sync_attributes
 from dsx.conv.spec.spec import original_spec
@@ -33,6 +34,8 @@ class Deployed(nn.Module):
         folds: Factor and shift, (Cout,) each, folded into each dsx convolution, by name.
         untraced: Reason why torch.fx cannot trace the network, so that no BN is folded; else None.
         sized: Whether the network accepts only images of the size of the sample.
+        kernels: Version and instruction set of the compiled kernels that the network calls; None if
+            it calls none.
     """
 
     def __init__(
@@ -52,6 +55,8 @@ class Deployed(nn.Module):
         self.unfolded = batch_norms(network)
         self.untraced = untraced
         self.sized = sized
+        calls = any(isinstance(module, BlockSparseConv2d) for module in network.modules())
+        self.kernels = kernels_in_use() if calls else None
         # In a tuple, so that it is not registered as a submodule.
         self._designed = (designed,)
         self.folds = dict(folds)

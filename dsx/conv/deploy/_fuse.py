@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-from dsx.conv.deploy._choose import FINAL_SECONDS, Choice
+from dsx.conv.deploy._choose import FINAL_SECONDS, Choice, kernels_in_use
 from dsx.conv.native.module import BlockSparseConv2d
 from dsx.conv.sparsity.geometry import Geometry
 from dsx.conv.timing import Timer
@@ -233,6 +233,7 @@ def _choose(
         "dtype": str(image.dtype),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
+        "kernels": kernels_in_use(),
     }
     key = json.dumps(facts, sort_keys=True)
     if key not in form_cache:

@@ -13,7 +13,7 @@ from pathlib import Path
 # and both use the same threads.
 import torch  # noqa: F401
 
-from dsx.conv.native.compiling import LIBRARY
+from dsx.conv.native.compiling import LIBRARY, version
 from dsx.errors import DsxError, Unsupported, unknown
 
 ABI_VERSION = 1
@@ -32,12 +32,19 @@ class Kernels:
             supports, best first.
         instruction_set: Name of the one in use.
         has_threads: Whether the kernels can use several threads.
+        version: Hash of the sources and of the flags of the compiler.
     """
 
     path: str
     instruction_sets: tuple[str, ...]
     instruction_set: str
     has_threads: bool
+    version: str
+
+    @property
+    def identity(self) -> str:
+        """Version and instruction set, on which the speed of the kernels depends."""
+        return f"{self.version} {self.instruction_set}"
 
 
 def kernels() -> Kernels | Unsupported:
@@ -54,6 +61,7 @@ def kernels() -> Kernels | Unsupported:
         instruction_sets=_instruction_sets(library),
         instruction_set=library.dsx_instruction_set().decode(),
         has_threads=bool(library.dsx_has_threads()),
+        version=version(),
     )
 
 
