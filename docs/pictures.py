@@ -1,4 +1,4 @@
-"""Draw the figures of dials.md from the operators of dsx.
+"""Draw the figures of dials.md and performance.md from the operators of dsx.
 
 python -m docs.pictures
 """
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from docs.imitation import imitate
+from docs.kernel_picture import kernel_blocks
 from dsx.conv import build, preset, window_channels
 from dsx.conv.modules.basis import channel_splits
 from dsx.conv.modules.binary import BinaryConv2d
@@ -345,6 +346,7 @@ PICTURES = {
     "learned_shapes.svg": learned_shapes,
     "schedule.svg": schedule,
     "binary_basis.svg": binary_basis,
+    "kernel.svg": kernel_blocks,
 }
 
 

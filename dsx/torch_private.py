@@ -142,6 +142,18 @@ def without_compiler(module: nn.Module) -> nn.Module | None:
     return inside
 
 
+def version_of(x: Tensor) -> int | None:
+    """Return how often a tensor has been changed in place.
+
+    Args:
+        x: Any tensor.
+
+    Returns:
+        The number; None for a tensor made in inference mode, of which torch does not count it.
+    """
+    return None if x.is_inference() else x._version
+
+
 # Operators
 
 

@@ -38,6 +38,7 @@ IMPORTERS = {
     "yaml": ["space/yaml/", "export/bundle.py"],
     "scipy": ["analysis/", "measure/timing/statistics.py", "measure/metrics/accuracy.py"],
     "pyarrow": ["data/_parquet_files.py"],
+    "triton": ["conv/native/gpu/kernels.py"],
     "pynvml": ["measure/machine/nvml.py"],
     "onnxruntime": ["measure/backends/onnxruntime.py"],
     "onnxscript": ["measure/backends/onnxruntime.py"],

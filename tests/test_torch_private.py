@@ -255,3 +255,12 @@ def test_a_missing_cpp_compiler_is_noticed() -> None:
         assert not private.has_cpp_compiler()
     with torch._inductor.config.patch({"cpp.cxx": ("g++",)}):
         assert private.has_cpp_compiler()
+
+
+def test_changes_in_place_are_counted() -> None:
+    x = torch.zeros(3)
+    before = private.version_of(x)
+    x.add_(1)
+    assert before is not None and private.version_of(x) == before + 1
+    with torch.inference_mode():
+        assert private.version_of(torch.zeros(3)) is None

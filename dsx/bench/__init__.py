@@ -1,6 +1,6 @@
 """Benchmarks of dsx on this device, one file per benchmark."""
 
-from dsx.bench._base import Bench, Page
+from dsx.bench._base import Bench, Page, Row
 from dsx.bench._pages import check_page, write_page
 
-__all__ = ["Bench", "Page", "check_page", "write_page"]
+__all__ = ["Bench", "Page", "Row", "check_page", "write_page"]

@@ -30,11 +30,16 @@ class Bench:
         run: Function that measures on an otherwise idle machine and returns rows with equal keys.
             It receives whether to run a quick trial, whose results are meaningless, and a function
             that receives each part.
-        describe: Function that describes a row in one sentence.
+        describe: Function that describes a row in one sentence; None if there are tables.
+        tables: Function that arranges the rows in tables, by title; None to describe each row.
+        full: Function that measures all cases, of which `run` measures a part, saves what is
+            finished and resumes an interrupted run; None if `run` measures all.
         page: Page of the results; None if there is none.
     """
 
     measures: str
     run: Callable[[bool, Report], Sequence[Row]]
-    describe: Callable[[Row], str]
+    describe: Callable[[Row], str] | None = None
+    tables: Callable[[Sequence[Row]], Mapping[str, Sequence[Row]]] | None = None
+    full: Callable[[Report], Sequence[Row]] | None = None
     page: Page | None = None

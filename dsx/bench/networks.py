@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 from dsx.activity import Kind, activity
 from dsx.bench._base import Bench, Page, Report, Row
+from dsx.bench._saved import Findings, Saved
 from dsx.bench.zoo.catalogue import SMALL_ZOO, ZOO, Architecture
 from dsx.bench.zoo.examine import STEPS
 from dsx.bench.zoo.libraries import PACKAGES, check_installed
 from dsx.bench.zoo.page import page
 from dsx.bench.zoo.rows import describe, row
-from dsx.bench.zoo.saved import Findings, Saved
 from dsx.bench.zoo.searches import run_search
 from dsx.bench.zoo.worker import examine_in_process
 
@@ -58,7 +58,7 @@ def examine_all(zoo: Sequence[Architecture], report: Report) -> list[Row]:
         DsxError: If a library of the extra `zoo` is not installed.
     """
     check_installed([name for name in PACKAGES if any(each.library == name for each in zoo)])
-    saved = Saved()
+    saved = Saved("networks", PACKAGES)
     findings = saved.load()
     for number, each in enumerate(zoo):
         if each.label not in findings:

@@ -28,7 +28,8 @@ def saves_measurements(words: Sequence[str]) -> bool:
         words: Words of the command line after `dsx`.
     """
     command = next((word for word in words if not word.startswith("-")), "")
-    bench = command == "bench" and "networks" in words and "--quick" not in words
+    saves = "networks" in words or "--full" in words
+    bench = command == "bench" and saves and "--quick" not in words
     return bench or command in ("search", "refine", "measure", "profile")
 
 

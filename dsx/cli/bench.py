@@ -1,5 +1,6 @@
 """dsx bench: benchmarks of dsx on this device."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ from dsx.cli._options import Format, FormatOption, JsonOption, chosen_format, pa
 from dsx.errors import DsxError, quoted
 
 if TYPE_CHECKING:
-    from dsx.bench import Bench
+    from dsx.bench import Bench, Row
 
 
 def bench(
@@ -24,6 +25,14 @@ def bench(
         bool,
         typer.Option(
             "--quick", help="Only check that the benchmark runs; the values are meaningless."
+        ),
+    ] = False,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="Measure all cases, which takes hours; finished parts are saved, and the same "
+            "command resumes an interrupted benchmark (conv only).",
         ),
     ] = False,
     page: Annotated[
@@ -48,19 +57,38 @@ def bench(
         print_rows(known, chosen_format(format, json), {}, "benchmarks")
         return
     found, chosen = find(Bench, name), chosen_format(format, json)
+    if full and found.full is None:
+        raise DsxError(f"--full: the benchmark {quoted(name)} has no further cases")
     file = _page_file(name, found, page, quick)
     if file is not None:
         check_page(name, file)
     with working("running the benchmark") as on_status:
-        rows = found.run(quick, lambda step: on_status(Event(kind=Kind.BENCHMARKING, detail=step)))
+        rows = _run(found, quick, full, on_status)
     if file is not None and found.page is not None:
         write_page(name, file, found.page.write(rows))
         print_message(f"Wrote {file}")
-    if chosen is Format.TABLE:
+    if chosen is not Format.TABLE:
+        print_rows(rows, chosen, {"bench": name, "quick": quick}, "results")
+    elif found.tables is not None:
+        for number, (title, table) in enumerate(found.tables(rows).items()):
+            typer.echo(f"\n{title}" if number else title)
+            print_rows(table, chosen, {}, title)
+    elif found.describe is not None:
         for row in rows:
             typer.echo(found.describe(row))
-    else:
-        print_rows(rows, chosen, {"bench": name, "quick": quick}, "results")
+
+
+def _run(
+    bench: "Bench", quick: bool, full: bool, on_status: Callable[[Event], None]
+) -> "Sequence[Row]":
+    """Run a benchmark. A quick trial of all cases is the quick trial itself."""
+
+    def report(step: str) -> None:
+        on_status(Event(kind=Kind.BENCHMARKING, detail=step))
+
+    if full and not quick and bench.full is not None:
+        return bench.full(report)
+    return bench.run(quick, report)
 
 
 def _page_file(name: str, bench: "Bench", given: Path | None, quick: bool) -> Path | None:

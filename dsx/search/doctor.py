@@ -9,6 +9,7 @@ import torch
 
 import dsx
 from dsx.conv.native import Kernels, kernels
+from dsx.conv.native.gpu import missing
 from dsx.errors import StorageError, Unsupported
 from dsx.measure import Device, this_device
 from dsx.measure.machine import (
@@ -32,6 +33,7 @@ OPTIONAL = {
     "onnxscript": "required by onnxruntime",
     "openvino": "backend",
     "pynvml": "power limit, throttling and energy of NVIDIA GPUs",
+    "triton": "kernels for NVIDIA GPUs",
 }
 """Optional packages and their use."""
 
@@ -78,6 +80,7 @@ def examine(storage: str, calibrate: bool = False) -> Examination:
     findings = {
         **_hardware(device),
         "kernels": _kernels(compiled),
+        "kernels for GPUs": _gpu_kernels(missing(torch.float32, torch.device("cuda"))),
         **(_calibrated(forgotten, measured) if calibrate else {}),
         **_noise(found, device),
         "fingerprint": device.fingerprint,
@@ -130,6 +133,10 @@ def _kernels(found: Kernels | Unsupported) -> str:
     threads = "several threads" if found.has_threads else "one thread (compiled without OpenMP)"
     possible = f" (also possible: {', '.join(others)})" * bool(others)
     return f"{found.instruction_set}{possible}, {threads}"
+
+
+def _gpu_kernels(problem: Unsupported | None) -> str:
+    return "Triton" if problem is None else f"none: {problem.reason}"
 
 
 def _energy() -> str:

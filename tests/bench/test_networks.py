@@ -7,9 +7,10 @@ import torch
 
 from dsx.bench import networks as public
 from dsx.bench._networks import Networks, build_networks, sample_designs
+from dsx.bench._saved import Saved
 from dsx.bench.latency import TINY
 from dsx.bench.zoo.catalogue import Architecture
-from dsx.bench.zoo.saved import Saved
+from dsx.bench.zoo.libraries import PACKAGES
 from dsx.measure.timing import device_lock as lock
 from dsx.space import load_space
 from tests.measure.facts import timing
@@ -67,16 +68,20 @@ def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_findings_from_before_an_interruption_are_reused(zoo: Path) -> None:
-    Saved().save({each.label: {"failed": f"of {each.name}"} for each in (SMALL, MISSING)})
+    Saved("networks", PACKAGES).save(
+        {each.label: {"failed": f"of {each.name}"} for each in (SMALL, MISSING)}
+    )
     reported: list[str] = []
     rows = public.examine_all((SMALL, MISSING), reported.append)
     assert [row["failed"] for row in rows] == ["of small_cnn", "of small_cnm"]
-    assert reported == [] and not Saved().file.exists()
+    assert reported == [] and not Saved("networks", PACKAGES).file.exists()
 
 
 @pytest.mark.slow
 def test_a_failed_network_does_not_stop_the_others(zoo: Path) -> None:
-    Saved().save({SMALL.label: {"params": 1, "params_counted": 1, "params_published": None}})
+    Saved("networks", PACKAGES).save(
+        {SMALL.label: {"params": 1, "params_counted": 1, "params_published": None}}
+    )
     reported: list[str] = []
     _, failed = public.examine_all((SMALL, MISSING), reported.append)
     assert reported == ["dsx small_cnm, network 2 of 2"]

@@ -29,6 +29,8 @@ def test_no_password_is_shown() -> None:
         ("pareto search", False),
         ("bench networks --json", True),
         ("bench networks --quick", False),
+        ("bench conv --full", True),
+        ("bench conv", False),
         ("bench train", False),
         ("export --out measure", False),
         ("space digits", False),

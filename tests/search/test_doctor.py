@@ -5,18 +5,20 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dsx import front
 from dsx.conv.native import Kernels, kernels
+from dsx.conv.native.gpu import missing
 from dsx.errors import StorageError, Unsupported
 from dsx.measure import this_device
 from dsx.measure.machine.energy_counters import unsupported_cpu_energy
 from dsx.measure.timing.clock import CpuClock
 from dsx.measure.timing.reference_workload import ReferenceWorkload
 from dsx.report.front.page import page
-from dsx.search.doctor import OPTIONAL, _cores, _kernels, examine
+from dsx.search.doctor import OPTIONAL, _cores, _gpu_kernels, _kernels, examine
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import MeasurementRow
 from dsx.store.measurements.calibration import MachineReferenceTimes
@@ -60,6 +62,10 @@ def test_the_kernels_in_use_are_described(storage: str) -> None:
     )
     assert _kernels(alone) == "baseline, one thread (compiled without OpenMP)"
     assert _kernels(Unsupported("no compiler")) == "none: no compiler"
+    problem = missing(torch.float32, torch.device("cuda"))
+    assert examined.findings["kernels for GPUs"] == _gpu_kernels(problem)
+    assert _gpu_kernels(None) == "Triton"
+    assert _gpu_kernels(Unsupported("no GPU")) == "none: no GPU"
 
 
 def test_the_reference_workload_is_recalibrated(

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from dsx.bench._base import Row
+from dsx.bench._saved import versions
+from dsx.bench.zoo.libraries import PACKAGES
 from dsx.bench.zoo.rows import TOLERANCE
-from dsx.bench.zoo.saved import versions
 from dsx.measure import this_device
 
 _TEXT = """# Public networks
@@ -64,7 +65,7 @@ def page(rows: Sequence[Row]) -> str:
     Returns:
         The page in Markdown.
     """
-    known = ", ".join(f"{name} {number}" for name, number in versions().items() if number)
+    known = ", ".join(f"{name} {number}" for name, number in versions(PACKAGES).items() if number)
     device = this_device()
     searched = [row for row in rows if row["search"] != ""]
     return _TEXT.format(

@@ -1,8 +1,8 @@
 """Rows of the results, and their description in a sentence."""
 
 from dsx.bench._base import Row
+from dsx.bench._saved import Findings
 from dsx.bench.zoo.catalogue import Architecture
-from dsx.bench.zoo.saved import Findings
 
 TOLERANCE = 1e-3
 """Largest difference of an output of equal networks in float32, relative to the largest output.

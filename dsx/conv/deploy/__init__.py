@@ -5,7 +5,7 @@ one is selected, and `_deploy.py` deploys a whole network.
 """
 
 from dsx.conv.deploy._base import Form
-from dsx.conv.deploy._choose import EAGER, SCREEN_SECONDS, Choice, Runner
+from dsx.conv.deploy._choose import EAGER, SCREEN_SECONDS, Choice, Runner, candidates, choose
 from dsx.conv.deploy._deploy import Deployed, deploy
 from dsx.conv.deploy._structure import Structure, structure, tensor_facts
 
@@ -17,6 +17,8 @@ __all__ = [
     "Form",
     "Runner",
     "Structure",
+    "candidates",
+    "choose",
     "deploy",
     "structure",
     "tensor_facts",

@@ -109,7 +109,9 @@ def _fuse_activation(node: fx.Node, network: fx.GraphModule) -> fx.Node:
 def _fuse_residual(node: fx.Node, network: fx.GraphModule) -> None:
     """Fuse the addition that is the only user of a convolution, and the activation after it."""
     user, module = _only_user(node), _kernel(node, network)
-    if user is None or module is None or module.activation != "none" or len(node.args) != 1:
+    if user is None or module is None or module.activation != "none":
+        return
+    if len(node.args) != 1 or node.kwargs:
         return
     is_addition = user.target in _ADDITIONS or (
         user.op == "call_method" and user.target in ("add", "add_")
@@ -157,7 +159,7 @@ def _fuse_depthwise(
     form_cache: MutableMapping[str, Choice],
 ) -> None:
     """Fuse a depthwise convolution, and the activation after it, whose only user is `node`."""
-    module, source = _kernel(node, network), node.args[0]
+    module, source = _kernel(node, network), node.args[0] if node.args else None
     if module is None or not isinstance(source, fx.Node) or not _is_pointwise(module):
         return
     activation = _activation(source, network) if _only_user(source) is node else None
@@ -167,7 +169,7 @@ def _fuse_depthwise(
         return
     if activation is None and first is not source:
         return
-    x = first.args[0]
+    x = first.args[0] if first.args else None
     shape = _tensor(x) if isinstance(x, fx.Node) else None
     if shape is None or sum(other.target == first.target for other in network.graph.nodes) > 1:
         return

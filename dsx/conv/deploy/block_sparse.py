@@ -17,7 +17,7 @@ from dsx.conv.native.plan import Plan, make_plan
 from dsx.conv.sparsity.geometry import Geometry
 from dsx.conv.sparsity.layout import spread_layout
 
-MOST_PADDING = 4.0
+MOST_PADDING = 1.5
 """Ratio of packed to live weights from which the form does not apply, as for depthwise kernels."""
 
 

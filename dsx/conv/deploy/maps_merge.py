@@ -25,7 +25,7 @@ class MapsMerge(nn.Module):
     def __init__(self, conv: BinaryConv2d) -> None:
         super().__init__()
         splits, geometry = channel_splits(conv.frame, conv.spec.splits), conv.geometry
-        filters, which = _filters(conv)
+        filters, which = filters_in_use(conv)
         self.splits, self.width = splits.channels.shape
         self.filters = len(filters)
         self.geometry = geometry
@@ -64,8 +64,11 @@ class MapsMerge(nn.Module):
         return torch.addcmul(self.bias, out, self.scale)
 
 
-def _filters(conv: BinaryConv2d) -> tuple[Tensor, Tensor]:
+def filters_in_use(conv: BinaryConv2d) -> tuple[Tensor, Tensor]:
     """Return the distinct filters in use, each restricted to its support.
+
+    Args:
+        conv: Convolution with a binary basis.
 
     Returns:
         The filters (n, gw / splits, height, width), and the index of the filter of each output

@@ -1,6 +1,8 @@
 """Calls of the compiled kernels on tensors of the CPU, without dispatcher and autograd of torch."""
 
 import ctypes
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -8,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dsx.conv.native import library
+from dsx.conv.native.gpu import operators as gpu
 from dsx.conv.native.plan import Plan
 from dsx.conv.sparsity.geometry import Geometry
 from dsx.errors import DsxError, Unsupported
@@ -30,7 +33,8 @@ class _Layer(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("plan", "weights", "bias", "depthwise")),
-        ("depthwise_bias", ctypes.c_void_p),
+        *((name, ctypes.c_void_p) for name in ("depthwise_bias", "merge", "scale")),
+        *((name, ctypes.c_int32) for name in ("merged", "terms")),
         *((name, ctypes.c_int32) for name in ("activation", "depthwise_activation")),
         *((name, ctypes.c_int32) for name in ("producer", "super_tile")),
     )
@@ -47,6 +51,9 @@ class Layer:
         depthwise: Filters of a depthwise convolution that is applied first, (Cin, 1, KH, KW), or
             None.
         depthwise_bias: Bias of the depthwise convolution, (Cin,), or None.
+        merge: Outputs of the plan that each output adds up, (Cout, terms) int32, or None if the
+            outputs of the plan are those of the convolution.
+        scale: Factor of each sum, (Cout,), or None.
         activation: Activation of the output, one of `ACTIVATIONS`.
         depthwise_activation: Activation between the two convolutions, one of `ACTIVATIONS`.
         producer: Way to provide the input of a tile, one of `PRODUCERS`; not every geometry
@@ -59,6 +66,8 @@ class Layer:
     bias: Tensor | None = None
     depthwise: Tensor | None = None
     depthwise_bias: Tensor | None = None
+    merge: Tensor | None = None
+    scale: Tensor | None = None
     activation: str = "none"
     depthwise_activation: str = "none"
     producer: str = "auto"
@@ -66,11 +75,14 @@ class Layer:
 
     def __post_init__(self) -> None:
         """Check that the kernel can read the tensors."""
+        assert 0 <= self.super_tile <= 8, self.super_tile
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, Tensor):
                 assert value.is_contiguous() and value.device.type == "cpu", field.name
-                assert value.dtype == (torch.int32 if field.name == "plan" else self.weights.dtype)
+                assert value.dtype == (
+                    torch.int32 if field.name in ("plan", "merge") else self.weights.dtype
+                )
 
     def structure(self) -> _Layer:
         """Return the C structure, which is valid as long as the tensors are."""
@@ -80,6 +92,9 @@ class Layer:
             _pointer(self.bias),
             _pointer(self.depthwise),
             _pointer(self.depthwise_bias),
+            _pointer(self.merge),
+            _pointer(self.scale),
+            *((0, 0) if self.merge is None else self.merge.shape),
             ACTIVATIONS.index(self.activation),
             ACTIVATIONS.index(self.depthwise_activation),
             PRODUCERS.index(self.producer),
@@ -92,7 +107,7 @@ def _pointer(tensor: Tensor | None) -> int | None:
 
 
 def missing(dtype: torch.dtype, device: torch.device) -> Unsupported | None:
-    """Check whether the kernels can compute with tensors of a kind.
+    """Check whether the native kernels can compute with tensors of a kind.
 
     Args:
         dtype: Number format of the tensors.
@@ -101,14 +116,20 @@ def missing(dtype: torch.dtype, device: torch.device) -> Unsupported | None:
     Returns:
         The reason why not; None if they can.
     """
+    if device.type == "cuda":
+        return gpu.missing(dtype, device)
     if device.type != "cpu":
-        return Unsupported(f"the compiled kernels run on the CPU only, not on {device.type}")
+        return Unsupported(f"the native kernels run on cpu and cuda only, not on {device.type}")
     if dtype not in SUFFIXES:
-        known = " and ".join(str(known).removeprefix("torch.") for known in SUFFIXES)
-        given = str(dtype).removeprefix("torch.")
-        return Unsupported(f"the compiled kernels compute in {known} only, not in {given}")
+        return _other_format(dtype)
     loaded = library.load()
     return loaded if isinstance(loaded, Unsupported) else None
+
+
+def _other_format(dtype: torch.dtype) -> Unsupported:
+    known = " and ".join(str(known).removeprefix("torch.") for known in SUFFIXES)
+    given = str(dtype).removeprefix("torch.")
+    return Unsupported(f"the compiled kernels compute in {known} only, not in {given}")
 
 
 def conv2d(layer: Layer, x: Tensor, residual: Tensor | None, geometry: Geometry) -> Tensor:
@@ -117,8 +138,8 @@ def conv2d(layer: Layer, x: Tensor, residual: Tensor | None, geometry: Geometry)
     Args:
         layer: Plan, weights and settings.
         x: Batch of images, (B, Cin, H, W).
-        residual: Tensor that is added to the output before the activation, (B, Cout, OH, OW), or
-            None.
+        residual: Tensor that is added to the output before the activation, (B, Cout, OH, OW) or
+            of a shape that can be expanded to it, or None.
         geometry: Geometry of the convolution, or of the depthwise one if there is one, with the
             number of outputs of the block-sparse one.
 
@@ -126,16 +147,43 @@ def conv2d(layer: Layer, x: Tensor, residual: Tensor | None, geometry: Geometry)
         The output, (B, Cout, OH, OW).
 
     Raises:
-        DsxError: If the input has too many elements, or the geometry is not supported.
+        DsxError: If the input has another shape or too many elements, or the geometry is not
+            supported.
     """
+    shape = output_shape(x, geometry)
     x = readable(x, layer.weights.dtype)
-    shape = (x.shape[0], geometry.out_channels, *geometry.out_hw(x.shape[2], x.shape[3]))
-    output = x.new_empty(shape)
     if residual is not None:
-        residual = readable(residual, x.dtype)
+        residual = readable(residual.expand(shape), x.dtype)
+    output = x.new_empty(shape)
     if output.numel():
         run("conv", layer.structure(), x, residual, output)
     return output
+
+
+def output_shape(x: Tensor, geometry: Geometry) -> tuple[int, int, int, int]:
+    """Compute the shape of the output.
+
+    Args:
+        x: Batch of images, (B, Cin, H, W).
+        geometry: Geometry of the convolution.
+
+    Returns:
+        The shape, (B, Cout, OH, OW).
+
+    Raises:
+        DsxError: If the input has another shape, or the output has no or too many elements.
+    """
+    if x.dim() != 4 or x.shape[1] != geometry.in_channels:
+        given = tuple(x.shape)
+        raise DsxError(f"input of shape {given} (allowed: (B, {geometry.in_channels}, H, W))")
+    count, _, height, width = x.shape
+    rows, columns = geometry.out_hw(height, width)
+    if rows < 1 or columns < 1:
+        raise DsxError(f"images of {height} x {width} are smaller than the kernel with its padding")
+    shape = count, geometry.out_channels, rows, columns
+    if count * geometry.out_channels * rows * columns >= MAX_ELEMENTS:
+        raise _too_large(shape)
+    return shape
 
 
 def weight_gradient(plan: Plan, x: Tensor, gradient: Tensor, size: int) -> Tensor:
@@ -167,13 +215,15 @@ def pack(weight: Tensor, source: Tensor) -> Tensor:
     """Pack the weights for the kernel.
 
     Args:
-        weight: Weight of the convolution, of any shape.
+        weight: Weight of the convolution, of any shape, on the CPU or a GPU.
         source: `Plan.source`, with indices into the flattened weight.
 
     Returns:
         The packed weights.
     """
     weight = weight.detach().contiguous()
+    if weight.device.type == "cuda":
+        return gpu.pack(weight, source)
     packed = weight.new_empty(len(source))
     of_dtype = function("pack", weight.dtype)
     of_dtype(weight.data_ptr(), source.data_ptr(), len(source), packed.data_ptr())
@@ -193,14 +243,18 @@ def readable(x: Tensor, dtype: torch.dtype) -> Tensor:
     Raises:
         DsxError: If it has too many elements, another number format, or is not on the CPU.
     """
-    if x.dtype != dtype or x.device.type != "cpu":
+    if x.dtype != dtype or not x.is_cpu:
         raise DsxError(f"the input is {x.dtype} on {x.device} (allowed: {dtype} on cpu)")
     if x.numel() >= MAX_ELEMENTS:
-        raise DsxError(
-            f"a tensor of shape {tuple(x.shape)} has {x.numel()} elements (the compiled kernels "
-            f"allow fewer than {MAX_ELEMENTS}); use a smaller batch"
-        )
-    return x.contiguous()
+        raise _too_large(x.shape)
+    return x if x.is_contiguous() else x.contiguous()
+
+
+def _too_large(shape: Sequence[int]) -> DsxError:
+    return DsxError(
+        f"a tensor of shape {tuple(shape)} has {math.prod(shape)} elements (the compiled kernels "
+        f"allow fewer than {MAX_ELEMENTS}); use a smaller batch"
+    )
 
 
 def run(name: str, layer: _Layer, x: Tensor, other: Tensor | None, output: Tensor) -> None:
@@ -248,14 +302,16 @@ def function(name: str, dtype: torch.dtype) -> Any:
 
     Args:
         name: Name of the function without its ending.
-        dtype: Number format, a key of `SUFFIXES`.
+        dtype: Number format.
 
     Returns:
         The function.
 
     Raises:
-        DsxError: If the kernels are not compiled.
+        DsxError: If the kernels are not compiled, or not for this number format.
     """
+    if dtype not in SUFFIXES:
+        raise DsxError(_other_format(dtype).reason)
     loaded = library.load()
     if isinstance(loaded, Unsupported):
         raise DsxError(f"no compiled kernels: {loaded.reason}")

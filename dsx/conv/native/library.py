@@ -11,7 +11,7 @@ from pathlib import Path
 
 # The library needs libgomp.so.1. Once torch is imported, the one that torch brings is found first,
 # and both use the same threads.
-import torch  # noqa: F401
+import torch
 
 from dsx.conv.native.compiling import LIBRARY, version
 from dsx.errors import DsxError, Unsupported, unknown
@@ -81,6 +81,19 @@ def use(instruction_set: str) -> None:
         raise DsxError(unknown("instruction set", instruction_set, _instruction_sets(library)))
 
 
+def release_buffers() -> None:
+    """Free the buffers that the kernels keep between calls; the next call allocates them again."""
+    library = load()
+    if not isinstance(library, Unsupported):
+        library.dsx_release_buffers(torch.get_num_threads())
+
+
+def buffer_bytes() -> int:
+    """Return the number of bytes of the buffers that the kernels keep between calls."""
+    library = load()
+    return 0 if isinstance(library, Unsupported) else int(library.dsx_buffer_bytes())
+
+
 def library_path() -> Path:
     """Return the path of the library of this process, which need not exist."""
     return Path(os.environ.get(VARIABLE) or LIBRARY)
@@ -109,6 +122,8 @@ def load() -> ctypes.CDLL | Unsupported:
     library.dsx_instruction_sets.restype = ctypes.c_char_p
     library.dsx_instruction_set.restype = ctypes.c_char_p
     library.dsx_use.argtypes = [ctypes.c_char_p]
+    library.dsx_buffer_bytes.restype = ctypes.c_int64
+    library.dsx_release_buffers.argtypes, library.dsx_release_buffers.restype = [ctypes.c_int], None
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     for suffix in ("f32", "f64"):
         for name in ("conv", "gradient"):

@@ -2,7 +2,8 @@
 
 `dsx::block_sparse_conv2d` is for training and takes the weight as a module stores it;
 `dsx::block_sparse_conv2d_packed` is for deployed networks and takes packed weights. The operators
-exist as soon as this module is imported, and run only if the kernels are compiled.
+exist as soon as this module is imported; on a CPU they run only if the kernels are compiled, and on
+a GPU only if triton is installed.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,16 +15,19 @@ import torch
 from torch import Tensor
 
 from dsx.conv.native import kernel
+from dsx.conv.native.gpu import operators as gpu
 from dsx.conv.native.kernel import Layer
 from dsx.conv.native.plan import Mask, Numbers, Plan, make_plan, transposed
 from dsx.conv.sparsity.geometry import Geometry
+from dsx.errors import DsxError
 
 _SIGNATURES = (
     "block_sparse_conv2d(Tensor input, Tensor weight, Tensor? bias, Tensor[] plans, int[] geometry)"
     " -> Tensor",
+    # The counter of FLOPs finds the weights, the depthwise filters and the merge by their places.
     "block_sparse_conv2d_packed(Tensor input, Tensor weights, Tensor? bias, Tensor? residual, "
-    "Tensor? depthwise, Tensor? depthwise_bias, Tensor plan, int[] geometry, str activation, "
-    "str depthwise_activation) -> Tensor",
+    "Tensor? depthwise, Tensor? depthwise_bias, Tensor? merge, Tensor? scale, Tensor plan, "
+    "int[] geometry, str activation, str depthwise_activation) -> Tensor",
     "block_sparse_weight_gradient(Tensor input, Tensor gradient, Tensor weight, Tensor[] plans, "
     "int[] geometry) -> Tensor",
 )
@@ -140,6 +144,8 @@ def _conv2d_packed(
     residual: Tensor | None,
     depthwise: Tensor | None,
     depthwise_bias: Tensor | None,
+    merge: Tensor | None,
+    scale: Tensor | None,
     plan: Tensor,
     geometry: Sequence[int],
     activation: str,
@@ -151,6 +157,8 @@ def _conv2d_packed(
         bias=bias,
         depthwise=depthwise,
         depthwise_bias=depthwise_bias,
+        merge=merge,
+        scale=scale,
         activation=activation,
         depthwise_activation=depthwise_activation,
     )
@@ -162,6 +170,22 @@ def _weight_gradient(
 ) -> Tensor:
     plan = Plan(table=plans[0], source=plans[1], live=0)
     return kernel.weight_gradient(plan, x, gradient, weight.numel()).reshape(weight.shape)
+
+
+def _on_gpu(function: Callable[..., Tensor], place: int) -> Callable[..., Tensor]:
+    """Adapt a function for GPUs to an operator whose argument number `place` is the geometry."""
+
+    def call(x: Tensor, other: Tensor, *arguments: Any) -> Tensor:
+        if (x.dtype, x.device) != (other.dtype, other.device):
+            raise DsxError(
+                f"the input is {x.dtype} on {x.device} (allowed: {other.dtype} on {other.device})"
+            )
+        if (reason := kernel.missing(x.dtype, x.device)) is not None:
+            raise DsxError(f"no kernels: {reason.reason}")
+        before, (numbers, *after) = arguments[: place - 2], arguments[place - 2 :]
+        return function(x, other, *before, _geometry(numbers), *after)
+
+    return call
 
 
 def _output_shape(x: Tensor, geometry: Sequence[int]) -> Tensor:
@@ -220,15 +244,16 @@ def _transposed_geometry(numbers: Sequence[int]) -> list[int]:
 def _define() -> None:
     for signature in _SIGNATURES:
         _LIBRARY.define(signature)  # type: ignore[no-untyped-call]
-    for name, function in (
-        ("block_sparse_conv2d", _conv2d),
-        ("block_sparse_conv2d_packed", _conv2d_packed),
-        ("block_sparse_weight_gradient", _weight_gradient),
+    for name, on_cpu, on_gpu in (
+        ("block_sparse_conv2d", _conv2d, _on_gpu(gpu.conv2d, 4)),
+        ("block_sparse_conv2d_packed", _conv2d_packed, _on_gpu(gpu.conv2d_packed, 7)),
+        ("block_sparse_weight_gradient", _weight_gradient, _on_gpu(gpu.weight_gradient, 4)),
     ):
-        _LIBRARY.impl(name, function, "CPU")  # type: ignore[no-untyped-call]
+        _LIBRARY.impl(name, on_cpu, "CPU")  # type: ignore[no-untyped-call]
+        _LIBRARY.impl(name, on_gpu, "CUDA")  # type: ignore[no-untyped-call]
     fakes: dict[str, Callable[..., Tensor]] = {
         "block_sparse_conv2d": lambda x, weight, bias, plans, geometry: _output_shape(x, geometry),
-        "block_sparse_conv2d_packed": lambda x, *others: _output_shape(x, others[6]),
+        "block_sparse_conv2d_packed": lambda x, *others: _output_shape(x, others[8]),
         "block_sparse_weight_gradient": lambda x, gradient, weight, *others: weight.new_empty(
             weight.shape
         ),

@@ -26,7 +26,7 @@ from dsx.space.network import is_free
 
 COUNTED = (
     "conv", "linear", "matmul", "einsum", "bmm", "mm", "addmm", "baddbmm", "embedding_bag",
-    "bilinear", "attention", "recurrent",
+    "bilinear", "attention", "recurrent", "block_sparse",
 )  # fmt: skip
 LONGEST_REASON = 200
 """Maximum number of characters of a reason."""
@@ -203,6 +203,7 @@ def _traced(network: nn.Module, sample: Tensor) -> tuple[int, Mapping[str, int]]
     # Deployed forms use these to accumulate products and binary maps.
     analysis.set_op_handle("aten::baddbmm_", _count_baddbmm)
     analysis.set_op_handle("aten::embedding_bag", _count_embedding_bag)
+    analysis.set_op_handle("dsx::block_sparse_conv2d_packed", _count_block_sparse)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     analysis.tracer_warnings("none")
     counted = analysis.by_operator()
@@ -267,6 +268,18 @@ def _count_embedding_bag(inputs: list[Any], outputs: list[Any]) -> "Counter[str]
         return Counter()
     numbers, (bags, columns) = get_shape(inputs[1])[0], get_shape(outputs[0])
     return Counter(embedding_bag=(numbers - bags) * columns)
+
+
+def _count_block_sparse(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
+    """Count a convolution of the compiled kernels: packed and depthwise weights, and merges."""
+    from fvcore.nn.jit_handles import get_shape
+
+    batch, _, rows, columns = get_shape(outputs[0])
+    (packed,) = get_shape(inputs[1])
+    depthwise, merge = (get_shape(inputs[number]) for number in (4, 6))
+    each = packed + (math.prod(depthwise) if depthwise else 0)
+    each += merge[0] * (merge[1] - 1) if merge else 0
+    return Counter(block_sparse=batch * rows * columns * each)
 
 
 def _count_einsum(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":

@@ -84,11 +84,12 @@ def outputs(network: nn.Module, x: Tensor) -> Tensor:
     return out
 
 
+@pytest.mark.parametrize("native", [False, True], ids=["portable", "native"])
 @pytest.mark.parametrize("number", range(6))
 @pytest.mark.parametrize("name", NETWORKS)
-def test_output_is_that_of_the_network(name: str, number: int) -> None:
+def test_output_is_that_of_the_network(name: str, number: int, native: bool) -> None:
     network, x = ready(NETWORKS[name]()), image()
-    deployed = deploy(network, x, timer=Prefer(number))
+    deployed = deploy(network, x, timer=Prefer(number), native=native)
     for other in (x, image(1), image(0), -x):
         torch.testing.assert_close(deployed(other), outputs(network, other), rtol=1e-10, atol=1e-10)
 

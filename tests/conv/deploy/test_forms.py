@@ -16,6 +16,8 @@ from dsx.conv.deploy import _choose
 from dsx.conv.deploy._base import Form
 from dsx.conv.deploy._choose import candidates
 from dsx.conv.modules.learned import LearnedConv2d
+from dsx.conv.native import kernels
+from dsx.errors import Unsupported
 from dsx.lookup import find
 from tests.conv.close import assert_equal
 from tests.conv.rounding import assert_within
@@ -33,7 +35,7 @@ def test_every_form_is_the_same_function(kind: str, data: st.DataObject) -> None
     before = {name: value.clone() for name, value in module.state_dict().items()}
     with torch.no_grad():
         expected = module(case.x)
-        forms = candidates(module, native=False)
+        forms = candidates(module, native=True)
         assert "dense" in forms
         for name, form in forms.items():
             assert_equal(form.eval()(case.x), expected, f"the output of {name} differs")
@@ -68,7 +70,7 @@ def test_forms_support_channels_last_images(kind: str, data: st.DataObject) -> N
     image = case.x.to(memory_format=torch.channels_last)
     with torch.no_grad():
         expected = module(case.x)
-        for form in candidates(module, native=False).values():
+        for form in candidates(module, native=True).values():
             assert_equal(form(image), expected)
 
 
@@ -88,10 +90,16 @@ def test_forms_differ_only_by_rounding_in_lower_precision(
     if dtype == torch.float32:
         sums = positions * case.conv.in_channels  # or for each product
     with torch.no_grad():
-        for form in candidates(module, native=False).values():
+        for form in candidates(module, native=True).values():
             out = form.eval()(case.x.to(dtype))
             assert out.dtype == dtype
             assert_within(out, case, module, unit * sums)
+
+
+def skip_without_kernels(form: Form) -> None:
+    found = kernels()
+    if form.native and isinstance(found, Unsupported):
+        pytest.skip(found.reason)
 
 
 SLIDING = {"groups": 2, "channel_stride": 0.5}
@@ -134,6 +142,18 @@ APPLIES: list[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]] = [
         [{}, LEARNED, {**FEW_FILTERS, "separable": True}],
     ),
     (
+        "block_sparse",
+        [{"kernel_shape": "corners"}, {"groups": 2}, SLIDING, FEW_FILTERS, LEARNED,
+         {**SLIDING, "separable": True}],
+        # A depthwise convolution shares no channel between outputs.
+        [{"groups": "all"}],
+    ),
+    (
+        "merged_maps",
+        [{**FEW_FILTERS, "groups": 2}, FEW_FILTERS],
+        [{}, MANY_FILTERS, LEARNED, {**FEW_FILTERS, "separable": True}],
+    ),
+    (
         "shifted",
         [{"kernel_shape": shape} for shape in ("cross", "diagonal", "checker", "lines", "corners")]
         + [{"kernel_shape": "cross", "groups": 4}, {"kernel_shape": "saltire", **FEW_FILTERS}],
@@ -152,14 +172,18 @@ APPLIES: list[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]] = [
     ],
 )
 def test_forms_apply_as_documented(name: str, dials: dict[str, Any], applies: bool) -> None:
-    module = build(ConvSpec.from_json(dials), nn.Conv2d(8, 12, 3, padding=1))
-    assert (find(Form, name).build(module) is not None) == applies
+    outputs = 8 if dials.get("groups") == "all" else 12
+    module = build(ConvSpec.from_json(dials), nn.Conv2d(8, outputs, 3, padding=1))
+    form = find(Form, name)
+    skip_without_kernels(form)
+    assert (form.build(module) is not None) == applies
 
 
 @pytest.mark.parametrize(
     ("name", "dials"), [(name, dials) for name, included, _ in APPLIES for dials in included[-1:]]
 )
 def test_forms_can_be_exported_for_any_batch_size(name: str, dials: dict[str, Any]) -> None:
+    skip_without_kernels(find(Form, name))
     conv = nn.Conv2d(8, 12, 3, 2, padding=1, dtype=torch.float64)
     form = find(Form, name).build(build(ConvSpec.from_json(dials), conv))
     assert form is not None
@@ -185,14 +209,14 @@ def test_forms_of_learned_shapes_have_the_current_shapes(rigid: bool) -> None:
         else:
             module.shape_scores[1, :, 0, 0] = module.shape_scores[:, 1, 0, 0] = 1
             module.shape_scores[1:, 1:, 0, 1] = 1
-        forms = candidates(module, native=False)
+        forms = candidates(module, native=True)
         assert {"dense", "split"} <= set(forms)
         for form in forms.values():
             assert_equal(form(x), module(x))
         # Existing forms are unchanged, and new ones have the new shapes.
         expected = module(x)
         module.enable(torch.arange(12) % 2 == 0)
-        for name, form in candidates(module, native=False).items():
+        for name, form in candidates(module, native=True).items():
             assert_equal(form(x), module(x), name)
         for form in forms.values():
             assert_equal(form(x), expected)
@@ -207,7 +231,7 @@ def test_forms_with_all_or_no_positions_live(value: float) -> None:
     x = torch.randn(2, 8, 5, 6, dtype=torch.float64)
     with torch.no_grad():
         assert set(candidates(module, native=False)) == {"dense"}
-        for form in (*candidates(module, native=False).values(), module.counting_form()):
+        for form in (*candidates(module, native=True).values(), module.counting_form()):
             assert_equal(form(x), module(x))
 
 
@@ -233,7 +257,7 @@ def test_forms_run_under_autocast(kind: str, data: st.DataObject) -> None:
         expected = module(x)
         # bfloat16 has 8 significant bits: a few roundings of sums that may cancel.
         bound = 0.1 * float(expected.abs().max()) + 0.1
-        forms = {**candidates(module, native=False), "counting": module.counting_form()}
+        forms = {**candidates(module, native=True), "counting": module.counting_form()}
         for name, form in forms.items():
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 out = form(x)

@@ -1,11 +1,10 @@
 // A program that calls the library where no Python and torch exist, such as in an emulator.
 //
-// Without arguments it prints one "name: value" per line. Otherwise it calls the function `dsx_<argument>` with
-// what it reads from stdin (see `main`), writes the output as it is in memory to stdout, and returns the status.
+// Without arguments it prints one "name: value" per line. With any argument it reads calls from stdin (see `call`)
+// until its end, and writes the outputs as they are in memory to stdout. It ends with the first status that is not 0.
 
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
 #include <vector>
 
 #include "interface.h"
@@ -24,15 +23,7 @@ Function dsx_conv_f32, dsx_conv_f64, dsx_gradient_f32, dsx_gradient_f64;
 
 namespace {
 
-const struct {
-    const char* name;
-    Function* function;
-} functions[] = {
-    {"conv_f32", dsx_conv_f32},
-    {"conv_f64", dsx_conv_f64},
-    {"gradient_f32", dsx_gradient_f32},
-    {"gradient_f64", dsx_gradient_f64},
-};
+Function* const functions[] = {dsx_conv_f32, dsx_conv_f64, dsx_gradient_f32, dsx_gradient_f64};
 
 int describe() {
     std::printf("interface: %d\n", dsx_abi_version());
@@ -44,42 +35,42 @@ int describe() {
     return 0;
 }
 
-void read(void* to, size_t bytes) {
-    if (std::fread(to, 1, bytes, stdin) != bytes) std::perror("stdin");
-}
+bool read(void* to, size_t bytes) { return std::fread(to, 1, bytes, stdin) == bytes; }
 
 // An array with its length in bytes before it.
 struct Array {
     Array() {
         int64_t bytes = 0;
-        read(&bytes, sizeof bytes);
+        complete = read(&bytes, sizeof bytes);
         content.resize(static_cast<size_t>(bytes));
-        read(content.data(), content.size());
+        complete = complete && read(content.data(), content.size());
     }
     void* start() { return content.empty() ? nullptr : content.data(); }
     std::vector<char> content;
+    bool complete;
 };
+
+// `numbers`: function, batch, height, width, threads, number of pointers at the start of a `Layer`.
+int call(const int32_t (&numbers)[6]) {
+    Array layer;
+    std::vector<Array> pointed(static_cast<size_t>(numbers[5]));
+    Array input, other, output;
+    if (!output.complete || layer.content.size() != sizeof(Layer)) return 1;
+    void** pointer = reinterpret_cast<void**>(layer.start());
+    for (Array& array : pointed) *pointer++ = array.start();
+    const int status = functions[numbers[0]](
+        reinterpret_cast<const Layer*>(layer.start()), numbers[1], numbers[2], numbers[3], input.start(),
+        other.start(), output.start(), numbers[4]);
+    std::fwrite(output.content.data(), 1, output.content.size(), stdout);
+    return status;
+}
 
 }  // namespace
 
-int main(int count, char** arguments) {
+int main(int count, char**) {
     if (count == 1) return describe();
-    // Batch, height, width, threads; activation, depthwise activation, producer, super tile.
-    int64_t images[4];
-    int32_t settings[4];
-    read(images, sizeof images);
-    read(settings, sizeof settings);
-    Array plan, weights, bias, depthwise, depthwise_bias, input, other, output;
-    const Layer layer{
-        static_cast<const int32_t*>(plan.start()), weights.start(), bias.start(), depthwise.start(),
-        depthwise_bias.start(), settings[0], settings[1], settings[2], settings[3]};
-    for (const auto& each : functions) {
-        if (std::strcmp(each.name, arguments[1]) != 0) continue;
-        const int status = each.function(&layer, images[0], images[1], images[2], input.start(),
-                                         other.start(), output.start(), static_cast<int>(images[3]));
-        std::fwrite(output.content.data(), 1, output.content.size(), stdout);
-        return status;
-    }
-    std::fprintf(stderr, "no function %s\n", arguments[1]);
-    return 1;
+    int32_t numbers[6];
+    while (read(numbers, sizeof numbers))
+        if (const int status = call(numbers)) return status;
+    return 0;
 }

@@ -1,27 +1,29 @@
 """The library for AArch64: cross-compiled, and run in an emulator."""
 
+import ctypes
 import shutil
 import struct
 import subprocess
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from dsx.conv.native import kernel
 from dsx.conv.native.compiling import SOURCES, Compiler, compile_library, find_compiler
+from dsx.conv.native.kernel import Layer
 from dsx.conv.native.library import ABI_VERSION
 from dsx.conv.native.plan import make_plan
-from dsx.conv.sparsity.geometry import Geometry
+from tests.conv.native.cases import Case, assert_same, dense_gradient, gradient_of
+from tests.conv.native.test_kernel import DTYPES, cases
 
 DRIVER = Path(__file__).parent / "driver.cpp"
 EMULATOR = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"]
-TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}
-"""Sums of up to 100 products of normally distributed numbers, in another order."""
+FUNCTIONS = ("conv_f32", "conv_f64", "gradient_f32", "gradient_f64")
+"""Functions in the order of driver.cpp."""
 
 pytestmark = pytest.mark.slow
 
@@ -57,137 +59,89 @@ def test_the_baseline_is_used(driver: str) -> None:
     }
 
 
-@dataclass(frozen=True)
-class Case:
-    """A convolution with a random mask, in which pairs of outputs share their live weights."""
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """Arguments of `kernel.run` with a number of threads, and the output to expect."""
 
-    inputs: int = 9
-    outputs: int = 21
-    kernel: tuple[int, int] = (3, 3)
-    stride: tuple[int, int] = (1, 1)
-    dilation: tuple[int, int] = (1, 1)
-    padding: int = 1
-    size: tuple[int, int, int] = (2, 7, 10)
-    density: float = 0.4
-    depthwise: bool = False
-    activation: str = "none"
-    producer: str = "auto"
-    threads: int = 1
+    function: str
+    layer: Layer
+    x: Tensor
+    other: Tensor | None
+    output: Tensor
+    threads: int
+    expected: Tensor
 
-    @property
-    def geometry(self) -> Geometry:
-        """Geometry of the convolution, or of the depthwise one."""
-        return Geometry(
-            in_channels=self.inputs,
-            out_channels=self.outputs,
-            kernel_size=self.kernel,
-            stride=self.stride,
-            padding=(self.padding,) * 4,
-            dilation=self.dilation,
-            padding_mode="zeros",
+    def request(self) -> bytes:
+        """Return the call as driver.cpp reads it."""
+        structure = self.layer.structure()
+        pointers = [field[0] for field in structure._fields_ if field[1] is ctypes.c_void_p]
+        arrays: list[Tensor | None] = [getattr(self.layer, name) for name in pointers]
+        arrays += [self.x, self.other, self.output]
+        contents = [b"" if array is None else array.numpy().tobytes() for array in arrays]
+        sized = (
+            struct.pack("<q", len(content)) + content for content in (bytes(structure), *contents)
         )
-
-    def mask(self) -> Tensor:
-        """Return the live weights."""
-        kernel = (1, 1) if self.depthwise else self.kernel
-        pairs = torch.rand(self.outputs // 2 + 1, self.inputs, *kernel) < self.density
-        return pairs.repeat_interleave(2, 0)[: self.outputs]
+        number = FUNCTIONS.index(f"{self.function}_{kernel.SUFFIXES[self.x.dtype]}")
+        size = (self.x.shape[0], *self.x.shape[2:])
+        return struct.pack("<6i", number, *size, self.threads, len(pointers)) + b"".join(sized)
 
 
-POINTWISE = Case(inputs=40, kernel=(1, 1), padding=0, size=(3, 8, 8))
-CASES = [
-    POINTWISE,
-    Case(inputs=40, kernel=(1, 1), padding=0, size=(1, 3, 5), threads=2),
-    Case(activation="relu", threads=3),
-    Case(density=0.0),
-    Case(stride=(2, 1), dilation=(1, 2), activation="hardswish"),
-    Case(size=(2, 4, 16), producer="padded"),
-    Case(producer="flat"),
-    Case(producer="gathered", kernel=(5, 2)),
-    Case(depthwise=True, activation="relu6", size=(1, 9, 9)),
-]
-
-
-def emulated(
-    program: str,
-    function: str,
-    layer: kernel.Layer,
-    x: Tensor,
-    other: Tensor | None,
-    output: Tensor,
-    threads: int,
-) -> Tensor:
-    """Call a function of the library in the emulator, and return its output."""
-    images = struct.pack("<4q", x.shape[0], x.shape[2], x.shape[3], threads)
-    structure = layer.structure()
-    settings = struct.pack(
-        "<4i",
-        structure.activation,
-        structure.depthwise_activation,
-        structure.producer,
-        structure.super_tile,
+def forward(case: Case, expected: Tensor, number: int) -> Call:
+    """Return a convolution; the number of the case selects a producer and so on."""
+    producer = kernel.PRODUCERS[number % len(kernel.PRODUCERS)]
+    return Call(
+        function="conv",
+        layer=case.layer(producer, super_tile=(0, 1, 3, 8)[number % 4]),
+        x=case.x,
+        other=case.residual,
+        output=torch.full_like(expected, torch.nan),
+        threads=1 + number % 2,
+        expected=expected,
     )
-    arrays = [layer.plan, layer.weights, layer.bias, layer.depthwise, layer.depthwise_bias]
-    contents = [b"" if a is None else a.numpy().tobytes() for a in (*arrays, x, other, output)]
-    request = b"".join(struct.pack("<q", len(content)) + content for content in contents)
-    name = f"{function}_{kernel.SUFFIXES[x.dtype]}"
-    done = subprocess.run(
-        [*EMULATOR, program, name],
-        input=images + settings + request,
-        capture_output=True,
-        check=True,
+
+
+def of_weights(case: Case, number: int) -> tuple[Call, Tensor]:
+    """Return the gradient of the packed weights, and which of them are not padding."""
+    plan = make_plan(case.live, case.geometry)
+    gradient = gradient_of(case)
+    packed = torch.zeros(len(plan.source), dtype=case.x.dtype)
+    call = Call(
+        function="gradient",
+        layer=Layer(plan=plan.table, weights=packed),
+        x=case.x,
+        other=gradient,
+        output=packed,
+        threads=1 + number % 2,
+        expected=kernel.pack(dense_gradient(case, gradient), plan.source),
     )
-    found = np.frombuffer(bytearray(done.stdout), dtype=output.numpy().dtype)
-    return torch.from_numpy(found).reshape(output.shape)
+    return call, plan.source >= 0
 
 
-ACTIVATIONS = {"none": lambda x: x, "relu": F.relu, "relu6": F.relu6, "hardswish": F.hardswish}
+def emulated(program: str, calls: Sequence[Call]) -> Iterator[Tensor]:
+    """Run calls in the emulator, and yield their outputs."""
+    sent = b"".join(call.request() for call in calls)
+    command = [*EMULATOR, program, "calls"]
+    done = subprocess.run(command, input=sent, stdout=subprocess.PIPE, check=True)
+    received = bytearray(done.stdout)
+    for call in calls:
+        size = call.output.nbytes
+        found = torch.frombuffer(received[:size], dtype=call.output.dtype) if size else call.output
+        yield found.reshape(call.output.shape)
+        del received[:size]
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("case", CASES, ids=range(len(CASES)))
-def test_the_output_is_right(case: Case, dtype: torch.dtype, driver: str) -> None:
-    geometry, mask = case.geometry, case.mask()
-    plan = make_plan(mask.numpy(), geometry)
-    weight = torch.randn(mask.shape, dtype=dtype) * mask
-    bias = torch.randn(case.outputs, dtype=dtype)
-    x = torch.randn(case.size[0], case.inputs, *case.size[1:], dtype=dtype)
-    first = torch.randn(case.inputs, 1, *case.kernel, dtype=dtype) if case.depthwise else None
-    settings = (case.stride, case.padding, case.dilation)
-    if first is None:
-        expected = F.conv2d(x, weight, bias, *settings)
-    else:
-        between = F.relu(F.conv2d(x, first, None, *settings, groups=case.inputs))
-        expected = F.conv2d(between, weight, bias)
-    residual = torch.randn(expected.shape, dtype=dtype)
-    layer = kernel.Layer(
-        plan=plan.table,
-        weights=kernel.pack(weight, plan.source),
-        bias=bias,
-        depthwise=first,
-        activation=case.activation,
-        depthwise_activation="none" if first is None else "relu",
-        producer=case.producer,
-    )
-    empty = torch.full_like(expected, torch.nan)
-    found = emulated(driver, "conv", layer, x, residual, empty, case.threads)
-    expected = ACTIVATIONS[case.activation](expected + residual)
-    torch.testing.assert_close(found, expected, rtol=0, atol=TOLERANCE[dtype])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_outputs(dtype: torch.dtype, driver: str) -> None:
+    calls = [forward(*case, number) for number, case in enumerate(cases(dtype))]
+    for number, (call, found) in enumerate(zip(calls, emulated(driver, calls), strict=True)):
+        assert_same(found, call.expected, f"case {number}, {call.layer.producer}")
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("case", [POINTWISE, Case(threads=2)], ids=["pointwise", "3x3"])
-def test_the_gradient_of_the_weights_is_right(case: Case, dtype: torch.dtype, driver: str) -> None:
-    mask = case.mask()
-    plan = make_plan(mask.numpy(), case.geometry)
-    weight = torch.zeros(mask.shape, dtype=dtype, requires_grad=True)
-    x = torch.randn(case.size[0], case.inputs, *case.size[1:], dtype=dtype)
-    output = F.conv2d(x, weight, None, case.stride, case.padding, case.dilation)
-    gradient = torch.randn(output.shape, dtype=dtype)
-    (of_weight,) = torch.autograd.grad(output, weight, gradient)
-    layer = kernel.Layer(plan=plan.table, weights=torch.zeros(len(plan.source), dtype=dtype))
-    empty = torch.zeros(len(plan.source), dtype=dtype)
-    found = emulated(driver, "gradient", layer, x, gradient, empty, case.threads)
-    live = plan.source >= 0
-    expected = of_weight.flatten()[plan.source[live].long()]
-    torch.testing.assert_close(found[live], expected, rtol=0, atol=10 * TOLERANCE[dtype])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gradients_of_weights(dtype: torch.dtype, driver: str) -> None:
+    plain = (case for case, _ in cases(dtype) if case.depthwise is None)
+    chosen = [case for case in plain if case.geometry.stride == (1, 1)]
+    calls, live = zip(*(of_weights(case, n) for n, case in enumerate(chosen)), strict=True)
+    outputs = emulated(driver, calls)
+    for number, (call, used, found) in enumerate(zip(calls, live, outputs, strict=True)):
+        assert_same(found[used], call.expected[used], f"case {number}")

@@ -28,31 +28,73 @@ struct Convolution {
   // Tiles [first, first + count) of the images from `image` on, for blocks [from, to).
   void super_tile(int64_t image, int64_t vectors, int64_t tiles, int64_t first, int64_t count, int from, int to) const {
     Tile<T> tile[MAX_SUPER];
-    const int64_t rows = g.depthwise ? g.channels : g.plan.head[COLUMNS];
     const bool produced = g.producer == FLAT || g.producer == GATHERED;
-    T* buffer = produced ? static_cast<T*>(team.scratch(count * rows * VECTORS * L * int64_t(sizeof(T)))) : nullptr;
+    const int64_t columns = produced ? (g.depthwise ? g.channels : g.plan.head[COLUMNS]) * VECTORS * L : 0;
+    const int64_t maps = g.merging ? g.plan.head[OUT_CHANNELS] * VECTORS * L : 0;
+    const int64_t bytes = (columns + maps) * count * int64_t(sizeof(T));
+    T* buffer = bytes ? static_cast<T*>(team.scratch(bytes)) : nullptr;
     for (int64_t t = 0; t < count; t++) {
       // Tiles of nearly equal size.
       const int64_t begin = (first + t) * vectors / tiles, end = (first + t + 1) * vectors / tiles;
-      tile[t] = place(image, begin, int(end - begin), produced ? buffer + t * rows * VECTORS * L : nullptr);
+      tile[t] = place(image, begin, int(end - begin), produced ? buffer + t * columns : nullptr);
     }
-    const Epilogue<T> e{static_cast<const T*>(layer.bias), static_cast<const T*>(in.residual), static_cast<T*>(in.output),
-                        layer.activation, g.pixels};
-    const int64_t pitch = produced ? VECTORS * L : g.plane();
     Cursor<T> cursor = block_cursor(g.plan, static_cast<const T*>(layer.weights), from);
     const bool prefetch = look_ahead(cursor, image, vectors, first * vectors / tiles, (first + count) * vectors / tiles, count, from, to);
+    const Epilogue<T> output{static_cast<const T*>(layer.bias), static_cast<const T*>(in.residual), static_cast<T*>(in.output),
+                             layer.activation, g.pixels};
+    if (!g.merging) {
+      run_blocks(tile, count, from, to, output, cursor, prefetch);
+      return;
+    }
+    T* map = buffer + count * columns;
+    Tile<T> inner[MAX_SUPER];
+    for (int64_t t = 0; t < count; t++) {
+      inner[t] = tile[t], inner[t].lanes = L;
+      for (int v = 0; v < tile[t].vectors; v++) inner[t].output[v] = t * maps + v * L;
+    }
+    run_blocks(inner, count, from, to, {nullptr, nullptr, map, NONE, VECTORS * L}, cursor, prefetch);
+    for (int64_t t = 0; t < count; t++) merge(tile[t], map + t * maps, output);
+  }
+
+  void run_blocks(const Tile<T>* tile, int64_t count, int from, int to, const Epilogue<T>& e, Cursor<T> cursor, bool prefetch) const {
+    const int64_t pitch = g.producer == FLAT || g.producer == GATHERED ? VECTORS * L : g.plane();
     for (int b = from; b < to; b++) {
-      const int32_t *rows_of = g.plan.rows + b * ROWS, *counts = g.plan.counts + b * SEGMENTS;
+      const int32_t *rows = g.plan.rows + b * ROWS, *counts = g.plan.counts + b * SEGMENTS;
       const Cursor<T> start = cursor;
       for (int64_t t = 0; t < count; t++) {
         cursor.entry = start.entry, cursor.weight = start.weight;
         if (g.producer == PADDED) {
-          if (prefetch) run_block<T, true, true>(rows_of, counts, tile[t], pitch, table, e, cursor);
-          else run_block<T, true, false>(rows_of, counts, tile[t], pitch, table, e, cursor);
+          if (prefetch) run_block<T, true, true>(rows, counts, tile[t], pitch, table, e, cursor);
+          else run_block<T, true, false>(rows, counts, tile[t], pitch, table, e, cursor);
         } else {
-          if (prefetch) run_block<T, false, true>(rows_of, counts, tile[t], pitch, table, e, cursor);
-          else run_block<T, false, false>(rows_of, counts, tile[t], pitch, table, e, cursor);
+          if (prefetch) run_block<T, false, true>(rows, counts, tile[t], pitch, table, e, cursor);
+          else run_block<T, false, false>(rows, counts, tile[t], pitch, table, e, cursor);
         }
+      }
+    }
+  }
+
+  // Each output is a sum of maps, which are the outputs of the plan, times its factor.
+  void merge(const Tile<T>& tile, const T* maps, const Epilogue<T>& e) const {
+    const T* scale = static_cast<const T*>(layer.scale);
+    const int32_t* term = layer.merge;
+    for (int32_t o = 0; o < layer.merged; o++, term += layer.terms) {
+      const Vector<T> factor = broadcast(scale ? scale[o] : T(1)), bias = broadcast(e.bias ? e.bias[o] : T(0));
+      Vector<T> sum[VECTORS] = {};
+      for (int32_t j = 0; j < layer.terms; j++)
+        UNROLL for (int v = 0; v < VECTORS; v++) sum[v] += load(maps + (int64_t(term[j]) * VECTORS + v) * L);
+      UNROLL for (int v = 0; v < VECTORS; v++) sum[v] = sum[v] * factor + bias;
+      for (int v = 0; v < tile.vectors; v++) {
+        const int64_t at = tile.output[v] + o * e.pixels;
+        Vector<T> y = sum[v];
+        if (tile.lanes == L) {
+          if (e.residual) y += load(e.residual + at);
+          store(e.output + at, activate<T>(y, e.activation));
+          continue;
+        }
+        if (e.residual) for (int l = 0; l < tile.lanes; l++) y[l] += e.residual[at + l];
+        y = activate<T>(y, e.activation);
+        for (int l = 0; l < tile.lanes; l++) e.output[at + l] = y[l];
       }
     }
   }
@@ -103,7 +145,7 @@ struct Convolution {
     const int64_t vectors = images * g.vectors, tiles = ceil_div(vectors, VECTORS), supers = ceil_div(tiles, g.super_tile);
     const int blocks = g.plan.head[BLOCKS];
     // Threads share the super-tiles; where these are few, each is shared by parts of the blocks.
-    const int64_t parts = supers % team.threads == 0 || supers >= 4 * team.threads ? 1 : least(team.threads, blocks);
+    const int64_t parts = g.merging || supers % team.threads == 0 || supers >= 4 * team.threads ? 1 : least(team.threads, blocks);
     for (int64_t item = team.thread * supers * parts / team.threads; item < (team.thread + 1) * supers * parts / team.threads; item++) {
       const int64_t first = item / parts * g.super_tile, part = item % parts;
       super_tile(image, vectors, tiles, first, least(g.super_tile, tiles - first), int(part * blocks / parts), int((part + 1) * blocks / parts));

@@ -58,6 +58,9 @@ struct Layer {
   const void* bias;            // [outputs], or null
   const void* depthwise;       // [channels * KERNEL_H * KERNEL_W] filters applied first, or null
   const void* depthwise_bias;  // [channels], or null
+  const int32_t* merge;        // [merged * terms] outputs of the plan that are added up, or null
+  const void* scale;           // [merged] factor of each sum, or null
+  int32_t merged, terms;       // number of sums, and of outputs that each adds up
   int32_t activation;
   int32_t depthwise_activation;
   int32_t producer;    // a Producer; AUTO except in tests

@@ -50,20 +50,28 @@ std::atomic<const dsx::Kernels*>& in_use() {
     return kernels;
 }
 
+// Bytes of the buffers of all threads.
+std::atomic<int64_t> all_bytes{0};
+
 // A buffer that grows, and is reused by the next calls of its thread.
 class Buffer {
    public:
-    ~Buffer() { std::free(start_); }
+    ~Buffer() { release(); }
     void* reserve(int64_t bytes) {
         if (bytes > size_) {
-            std::free(start_);
-            size_ = (bytes + 4095) / 4096 * 4096;
-            start_ = std::aligned_alloc(64, static_cast<size_t>(size_));
-            if (start_ == nullptr) size_ = 0;
+            release();
+            const int64_t size = (bytes + 4095) / 4096 * 4096;
+            start_ = std::aligned_alloc(64, static_cast<size_t>(size));
+            size_ = start_ == nullptr ? 0 : size;
+            all_bytes += size_;
         }
         return start_;
     }
-    int64_t size() const { return size_; }
+    void release() {
+        std::free(start_);
+        all_bytes -= size_;
+        start_ = nullptr, size_ = 0;
+    }
 
    private:
     void* start_ = nullptr;
@@ -186,3 +194,17 @@ DSX_EXPORT int dsx_has_threads(void) {
 
 DSX_FUNCTIONS(f32, float)
 DSX_FUNCTIONS(f64, double)
+
+// Frees the buffers of the calling thread and of the threads that it would use.
+DSX_EXPORT void dsx_release_buffers(int threads) {
+    (void)threads;
+#ifdef _OPENMP
+#pragma omp parallel num_threads(threads)
+#endif
+    {
+        scratch.release();
+        shared.release();
+    }
+}
+
+DSX_EXPORT int64_t dsx_buffer_bytes(void) { return all_bytes; }

@@ -35,11 +35,12 @@ template <class T>
 struct Geometry {
   static constexpr int L = LANES<T>;
   Plan plan;
-  int64_t images, height, width, out_height, out_width, pixels, channels, outputs;
+  int64_t images, height, width, out_height, out_width, pixels, channels;
+  int64_t outputs;              // of the call; merged ones where there is a merge
   int64_t vectors;  // per image
   int64_t phases_h, phases_w;
   Producer producer;
-  bool depthwise, copied;       // copied: phases or padded images are copied to the shared buffer first
+  bool depthwise, merging, copied;       // copied: phases or padded images are copied to the shared buffer first
   int64_t first_row, first_column, plane_rows, pitch;  // of a plane: one channel of one phase as it is read
   int64_t group;                // images copied at a time; all if nothing is copied
   int64_t mask_bytes, table_bytes;
@@ -48,7 +49,9 @@ struct Geometry {
   Geometry(const Layer& layer, const Images& in) : plan(layer.plan) {
     const int32_t* h = plan.head;
     images = in.count, height = in.height, width = in.width;
-    channels = h[IN_CHANNELS], outputs = h[OUT_CHANNELS];
+    channels = h[IN_CHANNELS];
+    merging = layer.merge != nullptr;
+    outputs = merging ? layer.merged : h[OUT_CHANNELS];
     phases_h = h[STRIDE_H], phases_w = h[STRIDE_W];
     out_height = extent(height, h[PAD_TOP] + h[PAD_BOTTOM], h[KERNEL_H], h[DILATION_H], phases_h);
     out_width = extent(width, h[PAD_LEFT] + h[PAD_RIGHT], h[KERNEL_W], h[DILATION_W], phases_w);
@@ -118,6 +121,7 @@ struct Geometry {
 
   // Long runs of each row pay where the rows are far apart; large tiles of columns do not.
   int automatic_super_tile() const {
+    if (merging) return 1;
     if (depthwise) return pixels < 512 ? 1 : int(most(1, least(MAX_SUPER, 65536 / (channels * VECTORS * VECTOR_BYTES))));
     if (producer == IN_PLACE) return pixels >= 512 ? 8 : pixels >= 256 && images > 1 ? 4 : 1;
     return producer == PADDED && pixels >= 512 && images > 1 ? 4 : 1;

@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from dsx.bench.zoo import saved
-from dsx.bench.zoo.saved import Saved
+from dsx.bench import _saved
+from dsx.bench._saved import Saved
 from dsx.errors import WorkFailed
 
 FINDINGS = {"timm resnet18": {"params": 11_689_512, "untraced": None}}
+
+
+def saved() -> Saved:
+    return Saved("networks")
 
 
 @pytest.fixture(autouse=True)
@@ -19,29 +23,29 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_saved_findings_are_loaded_until_they_are_removed() -> None:
-    assert Saved().load() == {}
-    Saved().save(FINDINGS)
-    assert Saved().load() == FINDINGS
-    Saved().remove()
-    assert Saved().load() == {}
+    assert saved().load() == {}
+    saved().save(FINDINGS)
+    assert saved().load() == FINDINGS
+    saved().remove()
+    assert saved().load() == {}
 
 
 def test_findings_of_other_versions_are_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    Saved().save(FINDINGS)
-    monkeypatch.setattr(saved, "versions", lambda: {"torch": "1.0"})
-    assert Saved().load() == {}
+    saved().save(FINDINGS)
+    monkeypatch.setattr(_saved, "versions", lambda packages: {"torch": "1.0"})
+    assert saved().load() == {}
 
 
 def test_findings_of_other_source_code_are_not_loaded() -> None:
-    Saved().save(FINDINGS)
-    content = json.loads(Saved().file.read_bytes())
+    saved().save(FINDINGS)
+    content = json.loads(saved().file.read_bytes())
     content["facts"]["dsx"] = "0"
-    Saved().file.write_text(json.dumps(content))
-    assert Saved().load() == {}
+    saved().file.write_text(json.dumps(content))
+    assert saved().load() == {}
 
 
 def test_a_damaged_file_is_named() -> None:
-    Saved().save(FINDINGS)
-    Saved().file.write_text("{")
+    saved().save(FINDINGS)
+    saved().file.write_text("{")
     with pytest.raises(WorkFailed, match=r"networks.json cannot be read \(delete it\)"):
-        Saved().load()
+        saved().load()

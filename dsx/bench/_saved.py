@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,17 +12,26 @@ from platformdirs import user_cache_path
 
 import dsx
 from dsx import files
-from dsx.bench.zoo.libraries import PACKAGES
 from dsx.errors import WorkFailed
 from dsx.measure import this_device
 
 Findings = Mapping[str, Any]
 
+_SOURCES = (".py", ".cpp", ".h")
+"""Endings of the files on which findings depend."""
 
-def versions() -> dict[str, str]:
-    """Return the versions of torch and of the libraries of the zoo; empty for a missing library."""
+
+def versions(packages: Sequence[str] = ()) -> dict[str, str]:
+    """Return the versions of torch and of other packages.
+
+    Args:
+        packages: Names of the other packages.
+
+    Returns:
+        The version of each package; empty for one that is not installed.
+    """
     found = {}
-    for name in ("torch", *PACKAGES):
+    for name in ("torch", *packages):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -31,27 +40,37 @@ def versions() -> dict[str, str]:
 
 
 class Saved:
-    """The findings of an incomplete benchmark in the cache folder of the user."""
+    """The findings of an incomplete benchmark in the cache folder of the user.
+
+    Args:
+        name: Name of the benchmark.
+        packages: Packages on whose versions the findings depend, in addition to torch.
+    """
+
+    def __init__(self, name: str, packages: Sequence[str] = ()) -> None:
+        self.name, self.packages = name, packages
 
     @cached_property
     def file(self) -> Path:
         """Path of the file."""
-        return user_cache_path("dsx") / "networks.json"
+        return user_cache_path("dsx") / f"{self.name}.json"
 
     @cached_property
     def _facts(self) -> dict[str, Any]:
         """Facts on which the findings depend, including the source code of dsx."""
         digest = hashlib.sha256()
-        for source in sorted(Path(dsx.__path__[0]).rglob("*.py")):
-            digest.update(source.read_bytes())
+        for source in sorted(Path(dsx.__path__[0]).rglob("*")):
+            if source.suffix in _SOURCES:
+                digest.update(source.read_bytes())
         device = this_device().fingerprint
-        return {"dsx": digest.hexdigest(), "versions": versions(), "device": device}
+        return {"dsx": digest.hexdigest(), "versions": versions(self.packages), "device": device}
 
     def load(self) -> dict[str, Findings]:
         """Load the saved findings.
 
         Returns:
-            The findings by network; empty if they depend on other versions or on another device.
+            The findings by part of the benchmark; empty if they depend on other versions or on
+            another device.
 
         Raises:
             WorkFailed: If the file cannot be read.
@@ -71,7 +90,7 @@ class Saved:
         """Write all findings.
 
         Args:
-            findings: Findings by network.
+            findings: Findings by part of the benchmark.
 
         Raises:
             WorkFailed: If the file cannot be written.

@@ -1,0 +1,135 @@
+"""Cases: an operator on a layer with a batch size."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from dsx.bench.convolutions.layers import (
+    LARGE_SIDE,
+    NAMED,
+    NETWORKS,
+    SMALL_SIDE,
+    Layer,
+    layers_of,
+)
+from dsx.bench.convolutions.operators import PRESETS, Family, Operator, sampled
+
+SERVED, TRAINED_BATCH, FULL_BATCHES = (1, 32), 32, (1, 32, 128)
+"""Batch sizes of the default run, of training steps, and of the full run on small images."""
+REDUCED_BATCH = 2
+THREADS = (1, 2)
+"""Numbers of threads of the full run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """An operator on a layer.
+
+    Args:
+        operator: The operator.
+        layer: Layer, as `Operator.layer` returns it.
+        batch: Number of images.
+        threads: Number of threads of torch.
+        training: Whether forward and backward passes are timed, else deployed forward passes.
+    """
+
+    operator: Operator
+    layer: Layer
+    batch: int
+    threads: int = 1
+    training: bool = False
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the operator keeps the convolution, so that there is nothing to time."""
+        spec = self.operator.canonical(self.layer)
+        return spec is not None and spec.keeps
+
+    @property
+    def name(self) -> str:
+        """Description in a few words."""
+        passes = "forward and backward" if self.training else "forward"
+        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
+        return f"{self.operator.name} on {self.layer.name}, batch {self.batch}, {threads}, {passes}"
+
+
+def list_cases(
+    operators: Iterable[Operator],
+    layers: Sequence[Layer],
+    batch: int,
+    threads: int = 1,
+    training: bool = False,
+) -> list[Case]:
+    """List the cases of several operators and layers.
+
+    Args:
+        operators: The operators.
+        layers: Layers of networks.
+        batch: Number of images.
+        threads: Number of threads of torch.
+        training: Whether forward and backward passes are timed.
+
+    Returns:
+        The different cases in which an operator applies to a layer. Blocks are only deployed.
+    """
+    found: dict[Case, None] = {}
+    for operator in operators:
+        for layer in map(operator.layer, layers):
+            applies = operator.canonical(layer) is not None
+            if applies and not (training and operator.family is Family.BLOCK):
+                case = Case(
+                    operator=operator, layer=layer, batch=batch, threads=threads, training=training
+                )
+                found[case] = None
+    return list(found)
+
+
+def default_cases() -> list[Case]:
+    """List the cases of the default run.
+
+    Returns:
+        All presets on the named layers, with one thread.
+    """
+    served = [case for batch in SERVED for case in list_cases(PRESETS, NAMED, batch)]
+    return served + list_cases(PRESETS, NAMED, TRAINED_BATCH, training=True)
+
+
+def full_parts() -> dict[str, list[Case]]:
+    """List the cases of the full run in parts.
+
+    Returns:
+        The cases of each part by its name: all presets on each layer of several networks for each
+        number of threads, and sampled dials on the named layers.
+    """
+    parts: dict[str, list[Case]] = {}
+    sizes = [(SMALL_SIDE, batch) for batch in FULL_BATCHES] + [(LARGE_SIDE, 1)]
+    for threads in THREADS:
+        for side, batch in sizes:
+            seen: set[Case] = set()
+            for layer in layers_of(NETWORKS, side):
+                cases = list_cases(PRESETS, [layer], batch, threads)
+                if batch == TRAINED_BATCH:
+                    cases += list_cases(PRESETS, [layer], batch, threads, training=True)
+                name = f"{layer.name}, batch {batch}, {threads} threads"
+                parts[name] = [case for case in cases if case not in seen]
+                seen |= set(cases)
+        for batch in SERVED:
+            for layer in NAMED:
+                name = f"sampled dials on {layer.name}, batch {batch}, {threads} threads"
+                parts[name] = list_cases(sampled(), [layer], batch, threads)
+    return parts
+
+
+def reduced_cases() -> list[Case]:
+    """List every kind of case of the default and of the full run, on small layers.
+
+    Returns:
+        The different cases.
+    """
+    layers = [layer for side in (SMALL_SIDE, LARGE_SIDE) for layer in layers_of(NETWORKS, side)]
+    small = list(dict.fromkeys(layer.reduced for layer in (*NAMED, *layers)))
+    operators = (*PRESETS, *sampled())
+    return [
+        case
+        for training in (False, True)
+        for case in list_cases(operators, small, REDUCED_BATCH, training=training)
+    ]

@@ -1,0 +1,255 @@
+"""Fusion changes which operations the kernel computes, and not what the network computes."""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from dsx.conv import ConvSpec, Deployed, build, deploy
+from dsx.conv.deploy import Choice
+from dsx.conv.native import kernels
+from dsx.conv.native.module import BlockSparseConv2d
+from dsx.conv.timing import Run
+from dsx.errors import Unsupported
+
+if isinstance(found := kernels(), Unsupported):
+    pytest.skip(found.reason, allow_module_level=True)
+
+SLIDING = ConvSpec(kernel_shape="point", groups=2, channel_stride=0.5)
+CORNERS = ConvSpec(kernel_shape="corners")
+
+
+def redesigned(spec: ConvSpec, *arguments: Any, **options: Any) -> nn.Module:
+    return build(spec, nn.Conv2d(*arguments, **options))
+
+
+class Kernel:
+    """A timer for which block-sparse forms are the fastest, fused or not as wanted."""
+
+    def __init__(self, fused: bool = True) -> None:
+        self.fused = fused
+
+    def __call__(self, runs: Sequence[Run], seconds: float) -> list[float]:
+        for run in runs:
+            run()
+        forms = [getattr(run, "func", None) for run in runs]
+        if None in forms:  # not forms of a convolution, but the fused and the staged one
+            return [1.0, 2.0] if self.fused else [2.0, 1.0]
+        return [_rank(form) for form in forms]
+
+
+def _rank(form: object) -> float:
+    if isinstance(form, BlockSparseConv2d):
+        return 1.0
+    return 2.0 if isinstance(form, nn.Conv2d) and form.groups > 1 else 3.0
+
+
+def deployed(network: nn.Module, x: Tensor, fused: bool = True, **options: Any) -> Deployed:
+    network = network.double().eval()
+    found = deploy(network, x, timer=Kernel(fused), native=True, **options)
+    with torch.no_grad():
+        for other in (x, torch.randn_like(x), x[:1]):
+            torch.testing.assert_close(found(other), network(other), rtol=1e-10, atol=1e-10)
+    return found
+
+
+def convolutions(network: Deployed) -> list[BlockSparseConv2d]:
+    return [part for part in network.modules() if isinstance(part, BlockSparseConv2d)]
+
+
+def calls(network: Deployed) -> int:
+    assert isinstance(network.network, fx.GraphModule)
+    return sum(node.op.startswith("call_") for node in network.network.graph.nodes)
+
+
+def image(channels: int = 8) -> Tensor:
+    return torch.randn(2, channels, 9, 7, dtype=torch.float64)
+
+
+class Sequence2(nn.Module):
+    """A convolution and a function of its output."""
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor], spec: ConvSpec) -> None:
+        super().__init__()
+        self.conv = redesigned(spec, 8, 8, 3, padding=1)
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(self.conv(x), x)
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (F.relu, "relu"),
+        (torch.relu, "relu"),
+        (F.relu6, "relu6"),
+        (F.hardswish, "hardswish"),
+        (lambda y: F.relu(y, inplace=True), "relu"),
+        (lambda y: y.relu(), "relu"),
+        (lambda y: y.relu_(), "relu"),
+    ],
+)
+def test_functions_are_fused(function: Callable[[Tensor], Tensor], name: str) -> None:
+    network = deployed(Sequence2(lambda y, x: function(y), CORNERS), image())
+    (conv,) = convolutions(network)
+    assert (conv.activation, calls(network)) == (name, 1)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(nn.ReLU(inplace=True), "relu"), (nn.ReLU6(), "relu6"), (nn.Hardswish(), "hardswish")],
+)
+def test_modules_are_fused(module: nn.Module, name: str) -> None:
+    network = deployed(nn.Sequential(redesigned(CORNERS, 8, 8, 3), module), image())
+    (conv,) = convolutions(network)
+    assert (conv.activation, calls(network)) == (name, 1)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda y, x: y + x,
+        lambda y, x: x + y,
+        lambda y, x: torch.add(y, x),
+        lambda y, x: y.add(x),
+        lambda y, x: y.add_(x),
+    ],
+)
+@pytest.mark.parametrize("activation", ["none", "relu"])
+def test_residual_additions_are_fused(
+    function: Callable[[Tensor, Tensor], Tensor], activation: str
+) -> None:
+    def whole(y: Tensor, x: Tensor) -> Tensor:
+        return F.relu(function(y, x)) if activation == "relu" else function(y, x)
+
+    network = deployed(Sequence2(whole, CORNERS), image())
+    (conv,) = convolutions(network)
+    assert (conv.activation, calls(network)) == (activation, 1)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda y, x: y + y.mean((2, 3), keepdim=True),  # two users of the convolution
+        lambda y, x: y + x.mean((2, 3), keepdim=True),  # another shape
+        lambda y, x: y + 1.0,
+        lambda y, x: torch.add(y, x, alpha=2),
+        lambda y, x: torch.sigmoid(y),
+        lambda y, x: F.relu(y) + y,
+    ],
+)
+def test_other_operations_are_kept(function: Callable[[Tensor, Tensor], Tensor]) -> None:
+    network = deployed(Sequence2(function, CORNERS), image())
+    (conv,) = convolutions(network)
+    assert conv.activation == "none"
+    assert calls(network) > 1
+
+
+class Late(nn.Module):
+    """A residual addition whose other term is computed after the convolution."""
+
+    def __init__(self, in_place: bool) -> None:
+        super().__init__()
+        self.first = redesigned(CORNERS, 8, 8, 3, padding=1)
+        self.second = nn.Conv2d(8, 8, 1)
+        self.in_place = in_place
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.sigmoid(x)
+        y = self.first(x)
+        if self.in_place:
+            x = x.mul_(2)
+        return torch.relu(y + self.second(x))
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_an_addition_is_fused_unless_its_input_changes_in_between(in_place: bool) -> None:
+    network = deployed(Late(in_place), image())
+    assert [conv.activation for conv in convolutions(network)] == ["none" if in_place else "relu"]
+
+
+class CalledTwice(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = redesigned(CORNERS, 8, 8, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(torch.relu(self.conv(x)))
+        return out
+
+
+def test_a_convolution_that_is_called_twice_keeps_its_function() -> None:
+    (conv,) = convolutions(deployed(CalledTwice(), image()))
+    assert conv.activation == "none"
+
+
+def separable(
+    between: nn.Module, spec: ConvSpec = SLIDING, stride: int = 1, kernel: int = 3
+) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(8, 8, kernel, stride, padding=1, groups=8, bias=False),
+        nn.BatchNorm2d(8),
+        between,
+        redesigned(spec, 8, 12, 1, bias=False),
+        nn.BatchNorm2d(12),
+        nn.ReLU(),
+    )
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize(
+    ("between", "name"),
+    [(nn.ReLU(), "relu"), (nn.ReLU6(), "relu6"), (nn.Hardswish(), "hardswish"),
+     (nn.Identity(), "none")],
+)  # fmt: skip
+def test_a_depthwise_convolution_is_fused(
+    between: nn.Module, name: str, kernel: int, stride: int
+) -> None:
+    network = deployed(separable(between, stride=stride, kernel=kernel), image())
+    (conv,) = convolutions(network)
+    assert conv.depthwise is not None
+    assert (conv.depthwise_activation, conv.activation, calls(network)) == (name, "relu", 1)
+
+
+def test_a_depthwise_convolution_is_kept_where_it_is_faster() -> None:
+    cache: dict[str, Choice] = {}
+    for _ in range(2):  # the second time from the cache
+        network = deployed(separable(nn.ReLU()), image(), fused=False, form_cache=cache)
+        (conv,) = convolutions(network)
+        assert conv.depthwise is None
+        assert calls(network) == 3
+    assert [choice.form for choice in cache.values()].count("staged") == 1
+
+
+def test_an_activation_with_other_users_is_not_fused() -> None:
+    class Branch(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+            self.pointwise = redesigned(SLIDING, 8, 8, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = torch.relu(self.depthwise(x))
+            out: Tensor = self.pointwise(y) * y
+            return out
+
+    (conv,) = convolutions(deployed(Branch(), image()))
+    assert conv.depthwise is None
+
+
+def test_a_copy_of_a_fused_network_is_independent() -> None:
+    network = deployed(separable(nn.ReLU()), image())
+    other = copy.deepcopy(network)
+    x = image()
+    with torch.no_grad():
+        before = network(x)
+        for conv in convolutions(other):
+            conv.weights.zero_()
+        assert torch.equal(network(x), before)
+        assert not torch.equal(other(x), before)
