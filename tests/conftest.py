@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import tempfile
@@ -176,3 +177,15 @@ def no_kernels(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path
     load.cache_clear()
     yield missing
     load.cache_clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_kernels() -> None:
+    """Provide the library where exports look for it, because compiling it takes a minute."""
+    from dsx.conv.native import library_name
+    from dsx.conv.native.compiling import LIBRARY
+
+    if LIBRARY.is_file():
+        place = Path(_CACHE.name) / "dsx"
+        place.mkdir(exist_ok=True)
+        shutil.copyfile(LIBRARY, place / library_name())

@@ -31,6 +31,8 @@ class Deployed(nn.Module):
         choices: Selected form of each dsx convolution and each grouped nn.Conv2d, by name.
         folded: Number of BNs folded into the convolutions before them.
         unfolded: Number of BNs that the network still computes.
+        fused: Name of each convolution of the network into which a depthwise one is fused, and the
+            name of that.
         folds: Factor and shift, (Cout,) each, folded into each dsx convolution, by name.
         untraced: Reason why torch.fx cannot trace the network, so that no BN is folded; else None.
         sized: Whether the network accepts only images of the size of the sample.
@@ -47,6 +49,7 @@ class Deployed(nn.Module):
         designed: nn.Module,
         folds: Mapping[str, tuple[Tensor, Tensor]],
         sized: bool = False,
+        fused: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -59,7 +62,7 @@ class Deployed(nn.Module):
         self.kernels = kernels_in_use() if calls else None
         # In a tuple, so that it is not registered as a submodule.
         self._designed = (designed,)
-        self.folds = dict(folds)
+        self.folds, self.fused = dict(folds), dict(fused or {})
 
     @property
     def designed(self) -> nn.Module:
@@ -131,12 +134,13 @@ def deploy(
             replacements[conv] = _drop_in(form, conv) if isinstance(graph, Unsupported) else form
         swap(holder, replacements)
         network = holder[0] if isinstance(graph, Unsupported) else flatten(holder, graph)
-        if isinstance(network, fx.GraphModule):
-            fuse(network, sample, timer, form_cache)
+        flat = network if isinstance(network, fx.GraphModule) else None
+        fused = {} if flat is None else fuse(flat, sample, timer, form_cache)
     untraced = graph.reason if isinstance(graph, Unsupported) else None
     folded = present - batch_norms(network)
     sized = traced.sized and untraced is None
-    deployed = Deployed(freeze(network), choices, folded, untraced, model, folds, sized).eval()
+    deployed = Deployed(freeze(network), choices, folded, untraced, model, folds, sized, fused)
+    deployed.eval()
     for module in in_train_mode:
         module.training = True
     return deployed

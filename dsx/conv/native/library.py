@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from dsx.conv.native.compiling import LIBRARY, version
+from dsx.conv.native.interface import declare
 from dsx.errors import DsxError, Unsupported, unknown
 
 ABI_VERSION = 1
@@ -119,19 +120,7 @@ def load() -> ctypes.CDLL | Unsupported:
             f"'{path}' was compiled for another version of dsx (interface {version} instead "
             f"of {ABI_VERSION}); install dsx again"
         )
-    library.dsx_instruction_sets.restype = ctypes.c_char_p
-    library.dsx_instruction_set.restype = ctypes.c_char_p
-    library.dsx_use.argtypes = [ctypes.c_char_p]
-    library.dsx_buffer_bytes.restype = ctypes.c_int64
-    library.dsx_release_buffers.argtypes, library.dsx_release_buffers.restype = [ctypes.c_int], None
-    pointer, number = ctypes.c_void_p, ctypes.c_int64
-    for suffix in ("f32", "f64"):
-        for name in ("conv", "gradient"):
-            function = getattr(library, f"dsx_{name}_{suffix}")
-            function.argtypes = [pointer, *[number] * 3, *[pointer] * 3, ctypes.c_int]
-        for name in ("pack", "unpack"):
-            function = getattr(library, f"dsx_{name}_{suffix}")
-            function.argtypes, function.restype = [pointer, pointer, number, pointer], None
+    declare(library)
     return library
 
 

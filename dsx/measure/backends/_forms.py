@@ -29,6 +29,14 @@ def no_native_forms(measure: Measure) -> Unsupported | None:
     return missing(getattr(torch, measure.dtype), torch.device(measure.device))
 
 
+def _not_automatic(measure: Measure) -> Unsupported | None:
+    """Return the reason why native forms are not the default."""
+    if measure.device != "cpu":
+        where = f"on {measure.device} native forms take part with measure.deploy: native only"
+        return Unsupported(where)
+    return no_native_forms(measure)
+
+
 def resolved(measure: Measure) -> Measure:
     """Resolve `deploy: auto` on this machine.
 
@@ -43,7 +51,7 @@ def resolved(measure: Measure) -> Measure:
     """
     if measure.deploy != "auto":
         return measure
-    forms = "native" if no_native_forms(measure) is None else "portable"
+    forms = "native" if _not_automatic(measure) is None else "portable"
     return measure.model_copy(update={"deploy": forms})
 
 
@@ -59,7 +67,7 @@ def forms_note(measure: Measure) -> str | None:
     Raises:
         DsxError: If there is no such backend.
     """
-    reason = no_native_forms(measure) if measure.deploy == "auto" else None
+    reason = _not_automatic(measure) if measure.deploy == "auto" else None
     if reason is None:
         return None
     return f"measure.deploy: auto selects portable forms, because {reason.reason}"

@@ -25,7 +25,7 @@ from tests.space.space_files import space
 NOT_POSSIBLE: list[tuple[dict[str, Any], str]] = [
     ({"dtype": "bfloat16"}, "the compiled kernels compute in float32 and float64 only, not in "
      "bfloat16"),
-    ({"device": "cuda"}, "the compiled kernels run on the CPU only, not on cuda"),
+    ({"device": "cuda"}, "on cuda native forms take part with measure.deploy: native only"),
     ({"backend": "onnxruntime"}, "the backend onnxruntime cannot run the compiled kernels of dsx"),
     ({"backend": "openvino"}, "the backend openvino cannot run the compiled kernels of dsx"),
 ]  # fmt: skip
