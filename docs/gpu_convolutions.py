@@ -2,9 +2,10 @@
 
     python docs/gpu_convolutions.py --out gpu.json
 
-Each output and gradient is checked before anything is timed. All contenders of a case are timed in
-turn, in blocks between two events of the GPU; a figure is the median of the ratios of all rounds.
-Every case is measured with products in float32 and in TF32, in the kernels and in cuDNN alike.
+Each output and gradient is checked before anything is timed. The contenders of a case are timed in
+round-robin order, in blocks of calls between two events of the GPU; a figure is the median of the
+ratios of all rounds. Every case is measured twice: with products in float32 and with products in
+TF32, both in the kernels and in cuDNN.
 """
 
 import argparse
@@ -158,7 +159,7 @@ def forwards(case: Case, device: torch.device) -> dict[str, Run]:
         check(case, "the output", kernel(x), dense(x), TOLERANCE)
     modules = {KERNEL: kernel, DENSE: dense}
     if case.operator.startswith("sliding"):
-        channels, groups = case.channels, conv.spec.groups
+        channels, groups = case.channels, int(conv.spec.groups)
         modules[GROUPED] = nn.Conv2d(
             channels, channels, 1, groups=int(groups), bias=False, device=device
         )
@@ -225,7 +226,7 @@ def block_seconds(run: Run, calls: int, device: torch.device) -> float:
 
 
 def ratios(runs: Mapping[str, Run], device: torch.device) -> dict[str, float]:
-    """Time the contenders of a case in turn.
+    """Time the contenders of a case in round-robin order.
 
     Args:
         runs: The contenders; the first one is compared with the others.

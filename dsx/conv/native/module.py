@@ -66,7 +66,7 @@ class BlockSparseConv2d(nn.Module):
             "bias": bias,
             "depthwise": depthwise,
             "depthwise_bias": depthwise_bias,
-            "merge": None if merge is None else merge.int(),
+            "merge": None if merge is None else merge.to(weight.device, torch.int32),
             "scale": scale,
         }
         # Those that are None come last, because torch.export miscounts the buffers behind them.

@@ -181,7 +181,10 @@ def _on_gpu(function: Callable[..., Tensor], place: int) -> Callable[..., Tensor
         if (reason := kernel.missing(x.dtype, x.device)) is not None:
             raise DsxError(f"no kernels: {reason.reason}")
         before, (numbers, *after) = arguments[: place - 2], arguments[place - 2 :]
-        return function(x, other, *before, _geometry(numbers), *after)
+        geometry = _geometry(numbers)
+        # Refuses images that do not fit the convolution.
+        kernel.output_shape(x, geometry)
+        return function(x, other, *before, geometry, *after)
 
     return call
 
@@ -244,7 +247,7 @@ def _define() -> None:
         _LIBRARY.define(signature)  # type: ignore[no-untyped-call]
     for name, on_cpu, on_gpu in (
         ("block_sparse_conv2d", _conv2d, _on_gpu(gpu.conv2d, 4)),
-        ("block_sparse_conv2d_packed", _conv2d_packed, _on_gpu(gpu.conv2d_packed, 7)),
+        ("block_sparse_conv2d_packed", _conv2d_packed, _on_gpu(gpu.conv2d_packed, 9)),
         ("block_sparse_weight_gradient", _weight_gradient, _on_gpu(gpu.weight_gradient, 4)),
     ):
         _LIBRARY.impl(name, on_cpu, "CPU")  # type: ignore[no-untyped-call]

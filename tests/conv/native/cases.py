@@ -141,6 +141,11 @@ class Case:
     activation: str = "none"
     depthwise_activation: str = "none"
 
+    @property
+    def has_gradient(self) -> bool:
+        """Whether the kernels compute the gradient of the weights."""
+        return self.geometry.stride == (1, 1) and self.depthwise is None and self.merge is None
+
     def layer(self, producer: str = "auto", super_tile: int = 0) -> Layer:
         plan = make_plan(self.live, self.geometry)
         return Layer(

@@ -202,7 +202,7 @@ def test_drawn_cases_in_frames(
 def test_gradients_of_weights(instruction_set: str, dtype: torch.dtype) -> None:
     poison_signals(dtype)
     for number, (case, _) in enumerate(cases(dtype)):
-        if case.geometry.stride != (1, 1) or case.depthwise is not None or case.merge is not None:
+        if not case.has_gradient:
             continue
         gradient = gradient_of(case)
         message = f"case {number}: {case.geometry}, {tuple(case.x.shape)}"

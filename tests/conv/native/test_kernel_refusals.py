@@ -94,7 +94,7 @@ def test_other_number_formats_are_refused_with_the_reason(dtype: torch.dtype) ->
         run(replace(case, x=case.x.to(dtype)))
 
 
-def test_the_kernels_run_on_the_cpu_only() -> None:
-    said = "the compiled kernels run on the CPU only, not on meta"
+def test_other_devices_are_refused_with_the_reason() -> None:
+    said = "the native kernels run on cpu and cuda only, not on meta"
     assert kernel.missing(torch.float32, torch.device("meta")) == Unsupported(said)
     assert kernel.missing(torch.float32, torch.device("cpu")) is None

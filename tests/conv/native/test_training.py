@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from dsx.conv import ConvSpec, DsxConv, build
-from dsx.conv.modules import windowed
 from dsx.conv.modules.learned import LearnedConv2d
 from dsx.conv.modules.windowed import WindowedConv2d
 from dsx.conv.native import Kernels
+from dsx.conv.native.operators import block_sparse_conv2d
 from dsx.conv.native.training import is_possible
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -33,14 +33,13 @@ SPECS = {
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
     """Record the calls of the kernels."""
     calls: list[object] = []
-    original = windowed.block_sparse_conv2d
 
     def call(*arguments: Any) -> Tensor:
         calls.append(arguments)
-        return original(*arguments)
+        return block_sparse_conv2d(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(windowed, "block_sparse_conv2d", call)
+        patch.setattr("dsx.conv.modules.windowed.block_sparse_conv2d", call)
         yield calls
 
 

@@ -11,8 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dsx.conv import deploy
+from dsx.conv import ConvSpec, build, deploy
+from dsx.conv.deploy import Form
+from dsx.conv.native import Kernels, kernels
+from dsx.lookup import find
 from dsx.measure.metrics.peak_memory_mb import METRIC, peak_bytes
+from dsx.process import torch_threads
 from tests.measure.candidates import SMALL, SPECS, candidate
 from tests.measure.facts import memory
 from tests.space.space_files import space
@@ -192,3 +196,21 @@ def test_recording_ends_if_the_network_fails() -> None:
 def test_cuda_counts_blocks_of_512_bytes() -> None:
     x = torch.ones(100, device="cuda")
     assert peak_bytes(lambda: (x + 1) * 2, "cuda") == 2 * 512
+
+
+@pytest.mark.skipif(not isinstance(kernels(), Kernels), reason="needs the compiled kernels")
+def test_buffers_of_the_compiled_kernels_are_included() -> None:
+    def convolution(channels: int) -> nn.Module:
+        conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        form = find(Form, "block_sparse").build(build(ConvSpec(kernel_shape="cross"), conv))
+        assert form is not None
+        return form
+
+    small, large = convolution(8), convolution(64)
+    image, output, padded = torch.randn(1, 8, 16, 16), 8 * 16 * 16 * 4, 8 * 18 * 18 * 4
+    with torch_threads(1):
+        peak = peak_bytes(functools.partial(small, image), "cpu")
+        assert output + padded <= peak <= output + padded + 8192
+        # The buffers of a larger convolution before do not count.
+        large(torch.randn(1, 64, 32, 32))
+        assert peak_bytes(functools.partial(small, image), "cpu") == peak

@@ -18,7 +18,7 @@ _PIXELS = {torch.float32: (128, 64), torch.float64: (32, 32)}
 """Number of pixels of a tile by number format, for large and for small batches."""
 
 _PROGRAMS = 1024
-"""Number of programs that keep all processors of a large GPU busy; an estimate."""
+"""Number of programs that occupy all processors of a large GPU; an estimate."""
 
 
 def convolve(
@@ -38,7 +38,8 @@ def convolve(
         bias: Bias, (Cout,), or None.
         lists: Lists of the kernel.
         geometry: Geometry of the convolution.
-        residual: Tensor that is added before the activation, (B, Cout, OH, OW), or None.
+        residual: Tensor that is added before the activation, (B, Cout, OH, OW) or of a shape that
+            can be expanded to it, or None.
         activation: Activation of the output.
 
     Returns:
@@ -47,14 +48,14 @@ def convolve(
     Raises:
         DsxError: If an image or the batch is too large.
     """
-    shape = (x.shape[0], geometry.out_channels, *geometry.out_hw(x.shape[2], x.shape[3]))
+    shape = (x.shape[0], lists.outputs, *geometry.out_hw(x.shape[2], x.shape[3]))
     _check_sizes(x.shape, shape)
     y = x.new_empty(shape)
     if y.numel() == 0:
         return y
     x, weights = x.contiguous(), weights.contiguous()
     bias = None if bias is None else bias.contiguous()
-    residual = None if residual is None else residual.contiguous()
+    residual = None if residual is None else residual.expand(shape).contiguous()
     pixels, blocks = y.numel() // y.shape[1], len(lists.first) - 1
     large, small = _PIXELS[x.dtype]
     tile = large if pixels // large * blocks >= _PROGRAMS else small

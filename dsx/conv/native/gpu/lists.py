@@ -46,6 +46,7 @@ class GpuLists:
         dense: Index of these weights in the flattened dense weight that covers the box, (Cout, Cin,
             box height, box width), int64.
         box: Box of the kernel positions of these weights.
+        outputs: Number of outputs.
         block: Number of outputs of a block.
         chunk: Number of channels of a chunk.
     """
@@ -60,6 +61,7 @@ class GpuLists:
     stored: Tensor
     dense: Tensor
     box: Box
+    outputs: int
     block: int
     chunk: int
 
@@ -203,6 +205,7 @@ def gpu_lists(
         stored=_tensor(weights.index, torch.int64, device),
         dense=_tensor(dense, torch.int64, device),
         box=box,
+        outputs=plan.outputs,
         block=block,
         chunk=chunk,
     )

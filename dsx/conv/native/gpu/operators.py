@@ -41,7 +41,7 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What is known of a plan on one device.
+    """Lists and choices for a plan on one device.
 
     Args:
         lists: Lists of the kernels.
@@ -54,7 +54,7 @@ class Known:
 
 
 _KNOWN: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
-"""Known facts about each plan, as long as its tensor exists."""
+"""Lists and choices for each plan, as long as its tensor exists."""
 
 
 @functools.cache
@@ -121,6 +121,8 @@ def conv2d_packed(
     residual: Tensor | None,
     depthwise: Tensor | None,
     depthwise_bias: Tensor | None,
+    merge: Tensor | None,
+    scale: Tensor | None,
     plan: Tensor,
     geometry: Geometry,
     activation: str,
@@ -132,10 +134,14 @@ def conv2d_packed(
         x: Batch of images, (B, Cin, H, W).
         weights: Packed weights.
         bias: Bias, (Cout,), or None.
-        residual: Tensor that is added before the activation, (B, Cout, OH, OW), or None.
+        residual: Tensor that is added before the activation, (B, Cout, OH, OW) or of a shape that
+            can be expanded to it, or None.
         depthwise: Filters of a depthwise convolution that is applied first, (Cin, 1, KH, KW), or
             None.
         depthwise_bias: Bias of the depthwise convolution, (Cin,), or None.
+        merge: Outputs of the plan that each output adds up, (Cout, terms), or None if the outputs
+            of the plan are those of the convolution.
+        scale: Factor of each sum, (Cout,), or None.
         plan: Table of the plan.
         geometry: Geometry of the convolution, or of the depthwise one if there is one.
         activation: Activation of the output.
@@ -155,7 +161,20 @@ def conv2d_packed(
         geometry = replace(
             geometry, kernel_size=(1, 1), stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1)
         )
-    return convolve(x, weights, bias, lists, geometry, residual, activation)
+    if merge is None:
+        return convolve(x, weights, bias, lists, geometry, residual, activation)
+    out = _merged(convolve(x, weights, None, lists, geometry), merge)
+    out = out if scale is None else out * scale[:, None, None]
+    out = out if bias is None else out + bias[:, None, None]
+    return _ACTIVATIONS[activation](out if residual is None else out + residual)
+
+
+def _merged(maps: Tensor, merge: Tensor) -> Tensor:
+    first, *others = merge.to(maps.device).T
+    out = maps.index_select(1, first)
+    for term in others:
+        out += maps.index_select(1, term)
+    return out
 
 
 def pack(weight: Tensor, source: Tensor) -> Tensor:
@@ -204,7 +223,7 @@ def weight_gradient(
 def known_of(
     table: Tensor, source: Tensor | None, after_depthwise: bool, device: torch.device
 ) -> Known:
-    """Return what is known of a plan on a device; its lists are made on the first call.
+    """Return the lists and choices for a plan on a device; the first call makes the lists.
 
     Args:
         table: Table of the plan.

@@ -26,8 +26,8 @@ struct Cursor {
 template <class T, int R, int STRIDE, int N, bool TABLE, bool PREFETCH>
 INLINE void accumulate(Vector<T> (*acc)[N], const T* const (&input)[N], const int32_t*& entry, const T*& weight,
                        int count, int64_t pitch, const int64_t* table, Cursor<T>& cursor) {
-  // A few accumulators would wait for each other: CHAINS independent sums hide the latency.
-  constexpr int CHAINS = R * N >= 16 ? 1 : R * N >= 8 ? 2 : R * N >= 4 ? 2 : 4;
+  // Fewer than six accumulators would wait for each other: CHAINS independent sums hide the latency.
+  constexpr int CHAINS = R * N >= 6 ? 1 : R * N >= 4 ? 2 : 4;
   const auto add = [&](Vector<T> (*sum)[N]) __attribute__((always_inline)) {
     const int64_t offset = TABLE ? table[*entry] : *entry * pitch;
     entry++;
@@ -102,7 +102,9 @@ template <class T, int R, int N>
 INLINE void finish(Vector<T> (*acc)[N], const int32_t* rows, const Tile<T>& tile, const Epilogue<T>& e) {
   if (tile.lanes != LANES<T> || e.activation > RELU) {
     Vector<T> copy[R * N];
-    for (int i = 0; i < R * N; i++) copy[i] = acc[i / N][i % N];
+    // Unrolled, because an index at run time would keep the accumulators in memory everywhere.
+    UNROLL for (int r = 0; r < R; r++)
+      UNROLL for (int v = 0; v < N; v++) copy[r * N + v] = acc[r][v];
     finish_slowly<T>(copy, R, rows, tile, e);
     return;
   }

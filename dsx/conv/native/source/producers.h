@@ -79,12 +79,17 @@ struct Source {
 };
 
 template <class T>
-INLINE Vector<T> load_inside(const Source<T>& s, const T* p, Mask<T> mask) {
-  if (!TOUCHES_ALL_LANES || (p >= s.begin && p + LANES<T> <= s.end)) return load(p, mask);
+__attribute__((noinline)) Vector<T> load_lanes(const Source<T>& s, const T* p, const Mask<T>& mask) {
   Vector<T> v = {};
   for (int l = 0; l < LANES<T>; l++)
     if (selects<T>(mask, l) && p + l >= s.begin && p + l < s.end) v[l] = p[l];
   return v;
+}
+
+template <class T>
+INLINE Vector<T> load_inside(const Source<T>& s, const T* p, Mask<T> mask) {
+  if (!TOUCHES_ALL_LANES || (p >= s.begin && p + LANES<T> <= s.end)) return load(p, mask);
+  return load_lanes(s, p, mask);
 }
 
 template <class T, int N>

@@ -1,4 +1,4 @@
-"""Triton computes in its interpreter where there is no GPU."""
+"""Setting of Triton: without a GPU, it uses its interpreter."""
 
 import os
 

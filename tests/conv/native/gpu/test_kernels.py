@@ -33,6 +33,13 @@ def close(out: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(out.cpu(), expected, rtol=tolerance, atol=tolerance)
 
 
+def framed(x: Tensor, device: str) -> Tensor:
+    """Copy a tensor to a device, with NaN before and after it in memory."""
+    frame = torch.full((256,), torch.nan, dtype=x.dtype)
+    memory = torch.cat([frame, x.detach().flatten(), frame]).to(device)
+    return memory[256:-256].view(x.shape)
+
+
 def lists_of(case: Case, device: str) -> GpuLists:
     plan = case.plan
     return gpu_lists(plan.table, plan.source, False, torch.device(device))
@@ -49,10 +56,10 @@ def test_the_output_is_that_of_torch(name: str, dtype: torch.dtype, device: str)
     case = ALL[name]
     x, weight, bias = case.tensors(dtype)
     lists = lists_of(case, device)
-    out = convolve(x.to(device), weight.to(device), bias.to(device), lists, case.geometry)
+    on_device = framed(x, device), framed(weight, device)
+    out = convolve(*on_device, framed(bias, device), lists, case.geometry)
     close(out, reference(case, x, weight, bias))
-    out = convolve(x.to(device), weight.to(device), None, lists, case.geometry)
-    close(out, reference(case, x, weight, None))
+    close(convolve(*on_device, None, lists, case.geometry), reference(case, x, weight, None))
 
 
 @on_device
@@ -68,7 +75,7 @@ def test_the_gradient_of_live_weights_is_that_of_torch(
     gradient = torch.randn_like(out)
     (of_weight,) = torch.autograd.grad(out, weight, gradient)
     lists = lists_of(case, device)
-    found = differentiate(x.to(device), gradient.to(device), lists, case.geometry)
+    found = differentiate(framed(x, device), framed(gradient, device), lists, case.geometry)
     close(found, of_weight.flatten()[lists.stored.cpu()])
 
 

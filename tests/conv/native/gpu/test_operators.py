@@ -1,5 +1,6 @@
 """The operators of GPUs select the faster form, and state why they are not available."""
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,14 +68,10 @@ def test_tensors_of_different_kinds_are_refused() -> None:
     message = r"the input is torch\.float64 on cpu \(allowed: torch\.float32 on cpu\)"
     with pytest.raises(DsxError, match=message):
         conv2d(x.double(), weight, None, plans, numbers)
+    with pytest.raises(DsxError, match=r"^input of shape \(2, 3, 5, 7\) \(allowed: \(B, 40, H, W"):
+        conv2d(x[:, :3], weight, None, plans, numbers)
     with pytest.raises(DsxError, match="no kernels: the compiled kernels compute in float32 and"):
         conv2d(x.bfloat16(), weight.bfloat16(), None, plans, numbers)
-
-
-def test_other_devices_are_named() -> None:
-    found = kernel.missing(torch.float32, torch.device("mps"))
-    assert found is not None
-    assert found.reason == "the native kernels run on cpu and cuda only, not on mps"
 
 
 def test_the_operators_are_registered_for_gpus() -> None:
@@ -173,10 +170,33 @@ def test_a_deployed_separable_block(activation: str, device: str) -> None:
     residual = torch.randn_like(expected)
     found = gpu.conv2d_packed(
         x.to(device), gpu.pack(weight, plan.source).to(device), bias.to(device),
-        residual.to(device), filters.to(device), filter_bias.to(device), plan.table, geometry,
-        "relu", activation,
+        residual.to(device), filters.to(device), filter_bias.to(device), None, None, plan.table,
+        geometry, "relu", activation,
     )  # fmt: skip
     close(found, F.relu(expected + residual))
+
+
+@pytest.mark.parametrize("device", KERNELS)
+def test_merged_maps(device: str) -> None:
+    tested = CASES["dead channels, outputs and positions"]
+    plan, geometry = tested.plan, dataclasses.replace(tested.geometry, out_channels=15)
+    x, weight, _ = tested.tensors(torch.float64)
+    maps = geometry.convolve(x, weight, None, geometry.whole, 1)
+    merge = torch.randint(0, maps.shape[1], (15, 3), dtype=torch.int32)
+    scale, bias = torch.randn(15).double(), torch.randn(15).double()
+    expected = maps[:, merge.long()].sum(2) * scale[:, None, None] + bias[:, None, None]
+    residual = torch.randn(expected.shape[1:]).double()
+    packed = gpu.pack(weight, plan.source).to(device)
+    found = gpu.conv2d_packed(
+        x.to(device), packed, bias.to(device), residual.to(device), None, None, merge.to(device),
+        scale.to(device), plan.table, geometry, "relu6", "none",
+    )  # fmt: skip
+    close(found, F.relu6(expected + residual))
+    found = gpu.conv2d_packed(
+        x.to(device), packed, None, None, None, None, merge.to(device), None, plan.table, geometry,
+        "none", "none",
+    )  # fmt: skip
+    close(found, maps[:, merge.long()].sum(2))
 
 
 class TestOnAGpu:
@@ -210,8 +230,9 @@ class TestOnAGpu:
         arguments = (geometry_numbers(geometry), "relu", "none")
         packed = kernel.pack(weight.cuda(), plan.source)
         out = torch.ops.dsx.block_sparse_conv2d_packed(
-            x.cuda(), packed, bias.cuda(), None, None, None, plan.table.cuda(), *arguments
-        )
+            x.cuda(), packed, bias.cuda(), None, None, None, None, None, plan.table.cuda(),
+            *arguments,
+        )  # fmt: skip
         close(out, F.relu(geometry.convolve(x, weight, bias, geometry.whole, 1)))
 
     def test_a_deployed_module(self) -> None:
