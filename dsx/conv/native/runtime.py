@@ -160,7 +160,7 @@ def library() -> ctypes.CDLL:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "dsx"
     places = [Path(__file__).resolve().parent, cache]
     found = next((place / name for place in places if (place / name).is_file()), None)
-    path = found or _compiled(name, places)
+    path = found or compiled(name, places)
     try:
         loaded = ctypes.CDLL(str(path))
     except OSError as error:
@@ -169,8 +169,19 @@ def library() -> ctypes.CDLL:
     return loaded
 
 
-def _compiled(name: str, places: Sequence[Path]) -> Path:
-    """Compile the library in the first folder that can be written."""
+def compiled(name: str, places: Sequence[Path]) -> Path:
+    """Compile the library.
+
+    Args:
+        name: Name of the library.
+        places: Folders; the first one that can be written is used, and the last one is created.
+
+    Returns:
+        The path of the library.
+
+    Raises:
+        RuntimeError: If there is no C++ compiler.
+    """
     compiler = find_compiler()
     if compiler is None:
         tried = os.environ.get("CXX") or ", ".join(CANDIDATES)
