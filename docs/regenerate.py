@@ -1,6 +1,6 @@
 """Regenerate every figure, table and sample output of the project.
 
-    python docs/regenerate.py             # everything: about fifteen minutes
+    python docs/regenerate.py             # everything: about half an hour
     python docs/regenerate.py --study     # except slow measurements: about four minutes
     python docs/regenerate.py --outputs   # also except the reference study
 

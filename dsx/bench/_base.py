@@ -32,8 +32,8 @@ class Bench:
             that receives each part.
         describe: Function that describes a row in one sentence; None if there are tables.
         tables: Function that arranges the rows in tables, by title; None to describe each row.
-        full: Function that measures all cases, of which `run` measures a part, saves what is
-            finished and resumes an interrupted run; None if `run` measures all.
+        full: Function that measures all cases, of which `run` measures a part, saves each result
+            and resumes an interrupted run; None if `run` measures all.
         page: Page of the results; None if there is none.
     """
 

@@ -14,6 +14,8 @@ Samples = Mapping[str, Sequence[float]]
 
 BLOCK_SECONDS = 0.002
 """Least duration of a block of calls, which is long compared with the resolution of the clocks."""
+SLOW_SECONDS = 0.05
+"""Duration of a call from which one call is a block, and one call is a sufficient warm-up."""
 LEAST_OTHERS = 3
 """Number of rounds after which a slow contender is left out."""
 
@@ -103,7 +105,8 @@ def time_rounds(runs: Mapping[str, Run], effort: Effort) -> dict[str, list[float
 
 def _calls(run: Run) -> int:
     """Warm up, and return the number of calls of a block."""
-    run()
+    if _block(run, 1) > SLOW_SECONDS:
+        return 1
     return max(1, round(BLOCK_SECONDS / max(_block(run, 1), 1e-6)))
 
 

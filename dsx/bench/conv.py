@@ -8,11 +8,11 @@ are checked first, and a wrong one ends the benchmark. A contender whose working
 is left out and listed.
 
 The default run takes up to fifteen minutes on two cores. The full run takes hours; it saves each
-finished part, and the same command resumes it.
+result, and the same command resumes it.
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from dsx.bench._base import Bench, Report, Row
 from dsx.bench._saved import Saved
@@ -20,7 +20,7 @@ from dsx.bench.convolutions.cases import (
     THREADS,
     Case,
     default_cases,
-    full_parts,
+    full_cases,
     reduced_cases,
 )
 from dsx.bench.convolutions.device_limit import Limit, measure_limit
@@ -36,6 +36,9 @@ from dsx.bench.convolutions.results import Result
 from dsx.bench.convolutions.tables import check_row, device_rows, rows_of, tables
 from dsx.conv.deploy import Choice
 from dsx.process import torch_threads
+
+Work = dict[str, Callable[[], Result]]
+"""A function that returns the result of each measurement, by its name."""
 
 
 class Measurer:
@@ -62,40 +65,38 @@ class Measurer:
                 self.limits[threads] = measure_limit()
         return self.limits[threads]
 
-    def measure(self, cases: Sequence[Case], prefix: str = "") -> list[Result]:
-        """Measure cases.
+    def measure_case(self, case: Case) -> Result:
+        """Measure a case.
+
+        Args:
+            case: The case.
+
+        Returns:
+            The result.
+        """
+        return measure(case, self.limit(case.threads), self.form_cache)
+
+    def work(self, cases: Sequence[Case], threads: Sequence[int]) -> Work:
+        """List all measurements of a run.
 
         Args:
             cases: The cases.
-            prefix: Beginning of the name of each case.
+            threads: Numbers of threads with which whole networks are measured.
 
         Returns:
-            The results.
+            A function that returns the result of each measurement, by its name.
         """
-        results = []
-        for number, case in enumerate(cases):
-            limit = self.limit(case.threads)
-            self.report(f"{prefix}case {number + 1} of {len(cases)}: {case.name}")
-            results.append(measure(case, limit, self.form_cache))
-        return results
-
-    def measure_networks(self, threads: int, prefix: str = "") -> list[Result]:
-        """Measure whole networks.
-
-        Args:
-            threads: Number of threads of torch.
-            prefix: Beginning of the name of each network.
-
-        Returns:
-            The results of the deployed networks and of a training step.
-        """
-        results = []
-        for name in DEPLOYED:
-            for operator in NETWORK_OPERATORS:
-                self.report(f"{prefix}{name} of {operator.name}")
-                results.append(measure_deployed(name, operator, threads, self.form_cache))
-        self.report(f"{prefix}training step of a network")
-        return [*results, measure_training(threads)]
+        found: Work = {case.name: functools.partial(self.measure_case, case) for case in cases}
+        for number in threads:
+            for name in DEPLOYED:
+                for operator in NETWORK_OPERATORS:
+                    found[f"{name} of {operator.name}, {number} threads"] = functools.partial(
+                        measure_deployed, name, operator, number, self.form_cache
+                    )
+            found[f"training of a network, {number} threads"] = functools.partial(
+                measure_training, number
+            )
+        return found
 
 
 def run(quick: bool, report: Report) -> Sequence[Row]:
@@ -114,7 +115,11 @@ def run(quick: bool, report: Report) -> Sequence[Row]:
     if quick:
         return _check_all(report)
     measurer = Measurer(report)
-    results = measurer.measure(default_cases()) + measurer.measure_networks(1)
+    work = measurer.work(default_cases(), threads=[1])
+    results = []
+    for number, (name, measure_one) in enumerate(work.items()):
+        report(f"measurement {number + 1} of {len(work)}: {name}")
+        results.append(measure_one())
     return [*rows_of(results), *device_rows(measurer.limits)]
 
 
@@ -131,7 +136,7 @@ def _check_all(report: Report) -> Sequence[Row]:
 def run_full(report: Report) -> Sequence[Row]:
     """Measure all presets on the layers of several networks, sampled dials, and whole networks.
 
-    Each finished part is saved in the cache folder of the user until all parts are finished.
+    Each result is saved in the cache folder of the user until all measurements are finished.
 
     Args:
         report: Function that receives the name of each case.
@@ -140,43 +145,35 @@ def run_full(report: Report) -> Sequence[Row]:
         Rows for the goals, the limits of the device and the cases.
 
     Raises:
-        WorkFailed: If an output is wrong, or the file of saved parts cannot be used.
+        WorkFailed: If an output is wrong, or the file of saved results cannot be used.
     """
-    return measure_parts(full_parts(), THREADS, report)
+    return measure_saved(Measurer(report), full_cases(), THREADS)
 
 
-def measure_parts(
-    parts: Mapping[str, Sequence[Case]], threads: Sequence[int], report: Report
-) -> list[Row]:
-    """Measure parts that are not saved yet, and save each.
+def measure_saved(measurer: Measurer, cases: Sequence[Case], threads: Sequence[int]) -> list[Row]:
+    """Measure what is not saved yet, and save each result.
 
     Args:
-        parts: Cases of each part by its name.
+        measurer: Measurer of the cases.
+        cases: The cases.
         threads: Numbers of threads with which whole networks are measured.
-        report: Function that receives the name of each case.
 
     Returns:
-        The rows of all parts.
+        The rows of all results.
 
     Raises:
-        WorkFailed: If an output is wrong, or the file of saved parts cannot be used.
+        WorkFailed: If an output is wrong, or the file of saved results cannot be used.
     """
-    measurer, saved = Measurer(report), Saved("conv")
+    saved, work = Saved("conv"), measurer.work(cases, threads)
     findings = saved.load()
-    work: dict[str, Callable[[str], list[Result]]] = {
-        name: functools.partial(measurer.measure, cases) for name, cases in parts.items()
-    }
-    for number in threads:
-        measure_networks = functools.partial(measurer.measure_networks, number)
-        work[f"networks, {number} threads"] = measure_networks
-    for number, (name, measure_part) in enumerate(work.items()):
+    for number, (name, measure_one) in enumerate(work.items()):
         if name not in findings:
-            prefix = f"part {number + 1} of {len(work)} (saved in {saved.file}), "
-            results = measure_part(prefix)
-            findings[name] = {"results": [result.to_json() for result in results]}
+            where = f"{number + 1} of {len(work)} (saved in {saved.file})"
+            measurer.report(f"measurement {where}: {name}")
+            findings[name] = measure_one().to_json()
             saved.save(findings)
     saved.remove()
-    results = [Result.from_json(each) for name in work for each in findings[name]["results"]]
+    results = [Result.from_json(findings[name]) for name in work]
     return [*rows_of(results), *device_rows(measurer.limits)]
 
 

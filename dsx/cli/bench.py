@@ -31,7 +31,7 @@ def bench(
         bool,
         typer.Option(
             "--full",
-            help="Measure all cases, which takes hours; finished parts are saved, and the same "
+            help="Measure all cases, which takes hours; each result is saved, and the same "
             "command resumes an interrupted benchmark (conv only).",
         ),
     ] = False,

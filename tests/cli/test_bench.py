@@ -43,6 +43,11 @@ def test_only_a_benchmark_with_a_page_takes_one(tmp_path: Path) -> None:
     assert refusal == "--page: the benchmark 'train' has no page"
 
 
+def test_only_a_benchmark_with_further_cases_measures_all(tmp_path: Path) -> None:
+    refusal = one_line(dsx("bench", "train", "--full", folder=tmp_path), 2)
+    assert refusal == "--full: the benchmark 'train' has no further cases"
+
+
 def test_a_file_of_the_user_is_not_replaced_and_nothing_is_measured(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "networks.md").write_text("# Mine\n")

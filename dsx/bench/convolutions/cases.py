@@ -46,7 +46,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Description in a few words."""
+        """Description of the case in messages."""
         passes = "forward and backward" if self.training else "forward"
         threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
         return f"{self.operator.name} on {self.layer.name}, batch {self.batch}, {threads}, {passes}"
@@ -93,30 +93,24 @@ def default_cases() -> list[Case]:
     return served + list_cases(PRESETS, NAMED, TRAINED_BATCH, training=True)
 
 
-def full_parts() -> dict[str, list[Case]]:
-    """List the cases of the full run in parts.
+def full_cases() -> list[Case]:
+    """List the cases of the full run.
 
     Returns:
-        The cases of each part by its name: all presets on each layer of several networks for each
-        number of threads, and sampled dials on the named layers.
+        All presets on the layers of several networks, and sampled dials on the named layers, with
+        one and with two threads.
     """
-    parts: dict[str, list[Case]] = {}
     sizes = [(SMALL_SIDE, batch) for batch in FULL_BATCHES] + [(LARGE_SIDE, 1)]
+    layers = {side: layers_of(NETWORKS, side) for side in (SMALL_SIDE, LARGE_SIDE)}
+    found = []
     for threads in THREADS:
         for side, batch in sizes:
-            seen: set[Case] = set()
-            for layer in layers_of(NETWORKS, side):
-                cases = list_cases(PRESETS, [layer], batch, threads)
-                if batch == TRAINED_BATCH:
-                    cases += list_cases(PRESETS, [layer], batch, threads, training=True)
-                name = f"{layer.name}, batch {batch}, {threads} threads"
-                parts[name] = [case for case in cases if case not in seen]
-                seen |= set(cases)
+            found += list_cases(PRESETS, layers[side], batch, threads)
+            if batch == TRAINED_BATCH:
+                found += list_cases(PRESETS, layers[side], batch, threads, training=True)
         for batch in SERVED:
-            for layer in NAMED:
-                name = f"sampled dials on {layer.name}, batch {batch}, {threads} threads"
-                parts[name] = list_cases(sampled(), [layer], batch, threads)
-    return parts
+            found += list_cases(sampled(), NAMED, batch, threads)
+    return list(dict.fromkeys(found))
 
 
 def reduced_cases() -> list[Case]:

@@ -50,7 +50,7 @@ def check_output(case: str, name: str, found: Tensor, expected: Tensor) -> None:
     Args:
         case: Description of the case.
         name: Name of the contender.
-        found: Its output.
+        found: Output of the contender.
         expected: Output of the dense convolution with the same weights.
 
     Raises:
@@ -94,7 +94,7 @@ def check_gradients(
     Args:
         case: Description of the case.
         name: Name of the contender.
-        found: Its gradients of the input and of each parameter.
+        found: Gradients of the contender, of the input and of each parameter.
         expected: Gradients of the dense convolution with the same weights.
 
     Raises:

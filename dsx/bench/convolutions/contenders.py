@@ -24,7 +24,7 @@ BYTES = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """What a convolution of dsx is compared with.
+    """An alternative to a convolution of dsx, with which it is compared.
 
     Args:
         module: Module that runs it.

@@ -12,7 +12,7 @@ GEMM_SIDES = (256, 384, 512, 768, 1024, 1536)
 COPIED_MEGABYTES = (0.25, 1.0, 4.0, 16.0, 64.0)
 """Sizes of copies, counted for reading and writing together."""
 REPEATS = 3
-_EFFORT = Effort(seconds=0.5, least=7, most=15)
+EFFORT = Effort(seconds=0.5, least=7, most=15)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +42,11 @@ class Limit:
         return max(flops / self.flops_per_s, size / rate)
 
 
-def measure_limit() -> Limit:
+def measure_limit(effort: Effort = EFFORT) -> Limit:
     """Measure the limits with the current number of threads of torch.
+
+    Args:
+        effort: Effort for each size.
 
     Returns:
         The best rates of several sizes and repeats.
@@ -54,19 +57,21 @@ def measure_limit() -> Limit:
         rates = [
             len(squares[name]) ** 3 / min(times)
             for _ in range(REPEATS)
-            for name, times in time_rounds(products, _EFFORT).items()
+            for name, times in time_rounds(products, effort).items()
         ]
         return Limit(
             flops_per_s=max(rates),
-            bandwidths=tuple((size * 2**20, _bandwidth(size * 2**20)) for size in COPIED_MEGABYTES),
+            bandwidths=tuple(
+                (size * 2**20, _bandwidth(size * 2**20, effort)) for size in COPIED_MEGABYTES
+            ),
         )
 
 
-def _bandwidth(size: float) -> float:
+def _bandwidth(size: float, effort: Effort) -> float:
     """Return the bytes per second of a copy that reads and writes a number of bytes."""
     source = torch.randn(round(size / 8))
     target = torch.empty_like(source)
     copies = {"copy": functools.partial(target.copy_, source)}
     return max(
-        size / statistics.median(time_rounds(copies, _EFFORT)["copy"]) for _ in range(REPEATS)
+        size / statistics.median(time_rounds(copies, effort)["copy"]) for _ in range(REPEATS)
     )

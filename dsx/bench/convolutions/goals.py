@@ -1,4 +1,8 @@
-"""The goals of the benchmark, and how results meet them."""
+"""The goals of the benchmark, and how results meet them.
+
+Each measure is a ratio of times. "Sparse dials" are sampled dials, and other operators with a
+density below 1/4; the density is the share of multiply-adds.
+"""
 
 import statistics
 from collections.abc import Callable, Iterable, Sequence
@@ -164,7 +168,7 @@ _dense_shapes = _ratio(DENSE, _SHAPES, [32], keep=lambda result: not _is_sparse(
 
 def _network(name: str, bound: float) -> Measure:
     return Measure(
-        name=f"whole network of {name}, batch 1, over the dense network",
+        name=f"network of {name} / dense network",
         value=_ratio(DENSE, [Family.NETWORK], [1], keep=lambda result: result.operator == name),
         worst=_at_most(bound),
     )
@@ -172,7 +176,7 @@ def _network(name: str, bound: float) -> Measure:
 
 def _binary(name: str, bound: float) -> Measure:
     return Measure(
-        name=f"{name}, 2 splits, batch 1 and 32, over dense",
+        name=f"{name} / dense, batch 1 and 32",
         value=_ratio(DENSE, [Family.BINARY], _SERVING, keep=lambda result: result.operator == name),
         mean=_at_most(bound),
     )
@@ -180,58 +184,58 @@ def _binary(name: str, bound: float) -> Measure:
 
 MEASURES = (
     Measure(
-        name="sliding window over grouped 1x1, forward, batch 32 and 128",
+        name="sliding / grouped, batch 32 and 128",
         value=_ratio(GROUPED, _SLIDING, (32, 128)),
         mean=_at_most(0.50),
         worst=_at_most(0.85),
     ),
     Measure(
-        name="sliding window over grouped 1x1, forward, batch 1",
+        name="sliding / grouped, batch 1",
         value=_ratio(GROUPED, _SLIDING, [1]),
         mean=_at_most(0.65),
         worst=_at_most(1.03),
     ),
     Measure(
-        name="the same with 4 and 8 groups",
+        name="sliding / grouped, batch 1, 4 and 8 groups",
         value=_ratio(GROUPED, _SLIDING, [1], keep=lambda result: result.groups > 2),
         mean=_at_most(0.58),
     ),
     Measure(
-        name="sliding window over grouped 1x1, forward and backward, batch 32",
+        name="sliding / grouped, training, batch 32",
         value=_ratio(GROUPED, _SLIDING, [32], training=True),
         mean=_at_most(0.60),
         worst=_at_most(0.90),
     ),
     Measure(
-        name="speedup of sliding window over the composition",
+        name="composition / sliding",
         value=_composed,
         mean=_at_least(8),
         worst=_at_least(1.9),
     ),
     Measure(
-        name="kernel shapes over dense x density, batch 1",
+        name="kernel shape / dense / density, batch 1",
         value=_per_share(_ratio(DENSE, _SHAPES, [1])),
         mean=_at_most(1.0),
         worst=_at_most(1.3),
     ),
     Measure(
-        name="kernel shapes over dense x density, batch 32",
+        name="kernel shape / dense / density, batch 32",
         value=_per_share(_dense_shapes),
         mean=_at_most(1.2),
         worst=_at_most(1.3),
     ),
     Measure(
-        name="dials, and density < .25, over dense x max(1.5 x density, .35), batch 32",
+        name="sparse dials / dense / max(1.5 density, .35)",
         value=_changed(_sparse, lambda value, result: value / max(1.5 * result.share, 0.35)),
         mean=_at_most(1.0),
     ),
     Measure(
-        name="dials, and density < .25, over dense, batch 32",
+        name="sparse dials / dense",
         value=_sparse,
         worst=_at_most(1.0),
     ),
     Measure(
-        name="speedup of separable block over the block with a dense 1x1",
+        name="dense / sliding in a separable block",
         value=_inverse(_ratio(DENSE, [Family.BLOCK], _SERVING)),
         mean=_at_least(4),
         worst=_at_least(2.3),
@@ -239,13 +243,13 @@ MEASURES = (
     _binary("slbf Cout/8", 0.35),
     _binary("slbf Cout/4", 0.55),
     Measure(
-        name="any deployed form over the convolution it replaces; worst: lower end of interval",
+        name="deployed / replaced; worst: lower end",
         value=_replaced_value,
         worst_value=_replaced_low,
         worst=_at_most(SLOWER),
     ),
     Measure(
-        name="sliding window over the limit of the device, batch 32",
+        name="sliding / limit of the device, batch 32",
         value=_of_limit,
         mean=_at_most(1.35),
     ),
@@ -253,7 +257,7 @@ MEASURES = (
     _network("ssc corners", 0.55),
     _network("lhc .25", 0.40),
     Measure(
-        name="speedup of a training step of ResNet-18 of scc, batch 128, over the composition",
+        name="composition / scc, training of ResNet-18",
         value=_inverse(_ratio(COMPOSITION, [Family.TRAINING], [128], training=True)),
         worst=_at_least(2),
     ),

@@ -84,7 +84,7 @@ def measure(
                 _repeat_if_slower(runs, samples, effort)
     over = {name: Ratio.of(samples[OWN], times) for name, times in samples.items() if name != OWN}
     if form == DENSE:
-        over[DENSE] = IDENTITY
+        over.setdefault(DENSE, IDENTITY)
     return _result(
         case,
         form,

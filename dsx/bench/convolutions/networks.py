@@ -122,6 +122,7 @@ def measure_deployed(
         training=False,
         form=", ".join(f"{count} {form}" for form, count in forms.most_common()),
         over={DENSE: Ratio.of(samples[OWN], samples[DENSE])},
+        share=0.0,
         seconds=statistics.median(samples[OWN]),
     )
 
@@ -218,6 +219,7 @@ def measure_training(
         training=True,
         form=TRAINED,
         over={COMPOSITION: Ratio.of(seconds[OWN], seconds[COMPOSITION])},
+        share=0.0,
         seconds=statistics.median(seconds[OWN]),
     )
 

@@ -109,8 +109,8 @@ CORNERS = Operator(
 LEARNED = _operator("lhc .25", Family.SHAPE, "lhc")
 SCC = _operator("scc", Family.OTHER, "scc")
 PRESETS: tuple[Operator, ...] = (
-    *_sliding(Family.SLIDING, "scc 1x1"),
-    *_sliding(Family.BLOCK, "block scc"),
+    *_sliding(Family.SLIDING, "scc"),
+    *_sliding(Family.BLOCK, "block"),
     Operator(name="ssc corners", family=Family.SHAPE, spec=preset("ssc", kernel_shape="corners")),
     _operator("ssc cross", Family.SHAPE, "ssc"),
     _operator("hetconv p4", Family.SHAPE, "hetconv"),

@@ -32,7 +32,7 @@ class Result:
         over: Ratio of the time of dsx to that of each contender.
         skipped: Reason for each contender that was left out.
         groups: Number of groups of the operator.
-        share: Multiply-adds of the operator over those of the dense convolution.
+        share: Multiply-adds of the operator over those of the dense convolution; 0 if unknown.
         seconds: Median duration of a pass of dsx; 0 if it was not timed.
         limit: Least duration of a pass by the limits of the device in seconds; 0 if unknown.
     """
@@ -86,7 +86,7 @@ class Result:
             passes="forward and backward" if self.training else "forward",
             form=self.form,
             us=round(self.seconds * 1e6, 2) if self.seconds else "",
-            share=round(self.share, 4),
+            share=round(self.share, 4) if self.share else "",
             **over,
             over_dense_low="" if dense is None else round(dense.low, 4),
             over_dense_high="" if dense is None else round(dense.high, 4),

@@ -1,4 +1,4 @@
-"""The rows of the benchmark as tables for people."""
+"""The rows of the benchmark, and the tables in which they are shown."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -14,16 +14,19 @@ from dsx.measure import this_device
 
 _CONTENDERS = {
     "dense": "over_dense",
-    "grouped": "over_grouped",
-    "compos.": "over_composition",
+    "dense*": "over_dense_channels_last",
+    "group": "over_grouped",
+    "group*": "over_grouped_channels_last",
+    "comp": "over_composition",
     "limit": "over_limit",
-    "dense cl": "over_dense_channels_last",
-    "grouped cl": "over_grouped_channels_last",
 }
-LEGEND = (
-    "Each ratio is the time of dsx over that of the contender (compos.: the composition from "
-    "operators of torch; cl: channels_last); share: multiply-adds over those of the dense one"
-)
+"""Column of each contender in a table, and in the rows."""
+
+GOALS = "Goals: ratios of times, geometric mean and worst case"
+LEGEND = """\
+us: microseconds of a pass of dsx; share: its multiply-adds over those of the dense convolution.
+Each ratio is the time of dsx over that of the dense or grouped convolution (*: channels_last), the
+composition from operators of torch, and the limit of the device."""
 
 
 def rows_of(results: Sequence[Result]) -> list[Row]:
@@ -83,7 +86,7 @@ def check_row(name: str, count: int) -> Row:
     """Return a number of checks as a row of the benchmark.
 
     Args:
-        name: What was checked.
+        name: Name of the checked objects.
         count: Number of checks.
 
     Returns:
@@ -107,7 +110,7 @@ def tables(rows: Sequence[Row]) -> Mapping[str, Sequence[Row]]:
 def _tables(rows: Sequence[Row]) -> Iterator[tuple[str, Sequence[Row]]]:
     goals = [row for row in rows if row["row"] == "goal"]
     if goals:
-        yield "Goals (geometric mean and worst case)", [_goal(row) for row in goals]
+        yield GOALS, [_goal(row) for row in goals]
     device = [row for row in rows if row["row"] == "device"]
     if device:
         yield "Device", [{"what": row["measure"], "value": str(row["mean"])} for row in device]
@@ -119,7 +122,10 @@ def _tables(rows: Sequence[Row]) -> Iterator[tuple[str, Sequence[Row]]]:
     for case in cases:
         groups.setdefault(_group(case), []).append(case)
     for number, (title, own) in enumerate(groups.items()):
-        yield title if number else f"{LEGEND}.\n\n{title}", [_case(row) for row in own]
+        yield (
+            title if number else f"{LEGEND}\n\n{title}",
+            _without_empty([_case(row) for row in own]),
+        )
     skipped = [row for row in cases if row["skipped"]]
     if skipped:
         yield "Left out", [_skipped(row) for row in skipped]
@@ -133,7 +139,7 @@ def _goal(row: Row) -> Row:
         "mean": row["mean"],
         "worst": row["worst"],
         "cases": row["cases"],
-        "": row["met"],
+        "met": row["met"],
     }
 
 
@@ -143,18 +149,24 @@ def _group(row: Row) -> str:
 
 
 def _case(row: Row) -> Row:
-    ratios = {
-        name: f"{row[column]:.2f}" if isinstance(row[column], float) else ""
-        for name, column in _CONTENDERS.items()
-    }
     return {
         "operator": row["operator"],
         "layer": row["layer"],
         "form": row["form"],
-        "us": f"{row['us']:,.0f}" if row["us"] != "" else "",
-        "share": f"{row['share']:.2f}",
-        **ratios,
+        "us": f"{row['us']:>9,.0f}" if row["us"] else "",
+        "share": _ratio(row["share"]),
+        **{name: _ratio(row[column]) for name, column in _CONTENDERS.items()},
     }
+
+
+def _ratio(value: object) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else ""
+
+
+def _without_empty(rows: Sequence[Row]) -> list[Row]:
+    """Remove the columns that are empty in all rows."""
+    used = [name for name in rows[0] if any(row[name] for row in rows)]
+    return [{name: row[name] for name in used} for row in rows]
 
 
 def _skipped(row: Row) -> Row:

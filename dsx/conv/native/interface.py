@@ -49,7 +49,7 @@ def declare(library: ctypes.CDLL) -> None:
     library.dsx_instruction_set.restype = ctypes.c_char_p
     library.dsx_use.argtypes = [ctypes.c_char_p]
     library.dsx_buffer_bytes.restype = ctypes.c_int64
-    library.dsx_release_buffers.argtypes, library.dsx_release_buffers.restype = [ctypes.c_int], None
+    library.dsx_release_buffers.restype = None
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     for suffix in SUFFIXES.values():
         for name in ("conv", "gradient"):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 # The library needs libgomp.so.1. Once torch is imported, the one that torch brings is found first,
 # and both use the same threads.
-import torch
+import torch  # noqa: F401
 
 from dsx.conv.native.compiling import LIBRARY, version
 from dsx.conv.native.interface import declare
@@ -86,7 +86,7 @@ def release_buffers() -> None:
     """Free the buffers that the kernels keep between calls; the next call allocates them again."""
     library = load()
     if not isinstance(library, Unsupported):
-        library.dsx_release_buffers(torch.get_num_threads())
+        library.dsx_release_buffers()
 
 
 def buffer_bytes() -> int:

@@ -23,20 +23,15 @@ struct Convolution {
   const Geometry<T>& g;
   Mask<T>* masks;
   int64_t* table;
-  T* planes;
+  T *planes, *tiles_of_thread;
 
   // Tiles [first, first + count) of the images from `image` on, for blocks [from, to).
   void super_tile(int64_t image, int64_t vectors, int64_t tiles, int64_t first, int64_t count, int from, int to) const {
     Tile<T> tile[MAX_SUPER];
-    const bool produced = g.producer == FLAT || g.producer == GATHERED;
-    const int64_t columns = produced ? (g.depthwise ? g.channels : g.plan.head[COLUMNS]) * VECTORS * L : 0;
-    const int64_t maps = g.merging ? g.plan.head[OUT_CHANNELS] * VECTORS * L : 0;
-    const int64_t bytes = (columns + maps) * count * int64_t(sizeof(T));
-    T* buffer = bytes ? static_cast<T*>(team.scratch(bytes)) : nullptr;
     for (int64_t t = 0; t < count; t++) {
       // Tiles of nearly equal size.
       const int64_t begin = (first + t) * vectors / tiles, end = (first + t + 1) * vectors / tiles;
-      tile[t] = place(image, begin, int(end - begin), produced ? buffer + t * columns : nullptr);
+      tile[t] = place(image, begin, int(end - begin), g.columns ? tiles_of_thread + t * g.columns : nullptr);
     }
     Cursor<T> cursor = block_cursor(g.plan, static_cast<const T*>(layer.weights), from);
     const bool prefetch = look_ahead(cursor, image, vectors, first * vectors / tiles, (first + count) * vectors / tiles, count, from, to);
@@ -46,18 +41,18 @@ struct Convolution {
       run_blocks(tile, count, from, to, output, cursor, prefetch);
       return;
     }
-    T* map = buffer + count * columns;
+    T* map = tiles_of_thread + count * g.columns;
     Tile<T> inner[MAX_SUPER];
     for (int64_t t = 0; t < count; t++) {
       inner[t] = tile[t], inner[t].lanes = L;
-      for (int v = 0; v < tile[t].vectors; v++) inner[t].output[v] = t * maps + v * L;
+      for (int v = 0; v < tile[t].vectors; v++) inner[t].output[v] = t * g.maps + v * L;
     }
     run_blocks(inner, count, from, to, {nullptr, nullptr, map, NONE, VECTORS * L}, cursor, prefetch);
-    for (int64_t t = 0; t < count; t++) merge(tile[t], map + t * maps, output);
+    for (int64_t t = 0; t < count; t++) merge(tile[t], map + t * g.maps, output);
   }
 
   void run_blocks(const Tile<T>* tile, int64_t count, int from, int to, const Epilogue<T>& e, Cursor<T> cursor, bool prefetch) const {
-    const int64_t pitch = g.producer == FLAT || g.producer == GATHERED ? VECTORS * L : g.plane();
+    const int64_t pitch = g.columns ? VECTORS * L : g.plane();
     for (int b = from; b < to; b++) {
       const int32_t *rows = g.plan.rows + b * ROWS, *counts = g.plan.counts + b * SEGMENTS;
       const Cursor<T> start = cursor;
@@ -169,24 +164,23 @@ struct Convolution {
   }
 };
 
-INLINE int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
-
 template <class T>
-int64_t conv_shared(const Layer& layer, const Images& in) {
+int64_t conv_bytes(const Layer& layer, const Images& in, int threads) {
   const Geometry<T> g(layer, in);
   // Beyond the arrays on the stack, which no network reaches.
   if (g.plan.taps() > 128 || g.phases_h * g.phases_w > 64) return -1;
   if (g.out_height <= 0 || g.out_width <= 0) return -1;
-  return aligned(g.mask_bytes) + aligned(g.table_bytes) + (g.copied ? g.group * g.image_size() * int64_t(sizeof(T)) : 0);
+  return g.tiles_at() + threads * g.tile_bytes();
 }
 
 template <class T>
 void conv(const Layer& layer, const Images& in, const Team& team) {
   const Geometry<T> g(layer, in);
-  char* shared = static_cast<char*>(team.shared);
-  const Convolution<T> c{layer, in, team, g, reinterpret_cast<Mask<T>*>(shared),
-                         reinterpret_cast<int64_t*>(shared + aligned(g.mask_bytes)),
-                         reinterpret_cast<T*>(shared + aligned(g.mask_bytes) + aligned(g.table_bytes))};
+  char* buffer = static_cast<char*>(team.buffer);
+  const Convolution<T> c{layer, in, team, g, reinterpret_cast<Mask<T>*>(buffer),
+                         reinterpret_cast<int64_t*>(buffer + g.aligned(g.mask_bytes)),
+                         reinterpret_cast<T*>(buffer + g.planes_at()),
+                         reinterpret_cast<T*>(buffer + g.tiles_at() + team.thread * g.tile_bytes())};
   c.run();
 }
 

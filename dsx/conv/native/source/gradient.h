@@ -136,7 +136,7 @@ void block_products(const Plan& plan, int block, const T* gradient, int64_t grad
 }
 
 template <class T>
-int64_t gradient_shared(const Layer& layer, const Images& in) {
+int64_t gradient_bytes(const Layer& layer, const Images& in, int) {
   const Signals<T> s(layer, in);
   if (s.g.phases_h * s.g.phases_w > 1 || s.g.out_height <= 0 || s.g.out_width <= 0) return -1;
   return s.bytes() + s.g.plan.head[COLUMNS] * int64_t(sizeof(int64_t));
@@ -148,7 +148,7 @@ void gradient(const Layer& layer, const Images& in, const Team& team) {
   const Signals<T> s(layer, in);
   const Plan& plan = s.g.plan;
   const T *input = static_cast<const T*>(in.input), *gradient = static_cast<const T*>(in.residual);
-  int64_t* column = static_cast<int64_t*>(team.shared);
+  int64_t* column = static_cast<int64_t*>(team.buffer);
   T* inputs = reinterpret_cast<T*>(column + plan.head[COLUMNS]);
   T* gradients = inputs + s.g.channels * s.input_size();
   const int64_t blocks = plan.head[BLOCKS], channel = s.direct ? s.g.height * s.g.width : s.input_size();

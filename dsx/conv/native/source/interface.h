@@ -79,15 +79,15 @@ struct Images {
 struct Team {
   int thread, threads;
   void (*barrier)();
-  void* (*scratch)(int64_t bytes);  // a buffer of the calling thread, aligned to 64 bytes
-  void* shared;                     // one buffer for all threads
+  void* buffer;  // for all threads, aligned to 64 bytes
 };
 
 // The kernels of one instruction set and number format.
 struct Routines {
-  int64_t (*conv_shared)(const Layer&, const Images&);  // bytes of the shared buffer; -1: not possible
+  // Bytes of the buffer of a team; -1: not possible.
+  int64_t (*conv_bytes)(const Layer&, const Images&, int threads);
   void (*conv)(const Layer&, const Images&, const Team&);
-  int64_t (*gradient_shared)(const Layer&, const Images&);
+  int64_t (*gradient_bytes)(const Layer&, const Images&, int threads);
   // Adds to the packed gradient of the weights, `output`; `residual` is the gradient of the output.
   void (*gradient)(const Layer&, const Images&, const Team&);
 };

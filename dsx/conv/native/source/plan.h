@@ -45,6 +45,7 @@ struct Geometry {
   int64_t group;                // images copied at a time; all if nothing is copied
   int64_t mask_bytes, table_bytes;
   int super_tile;
+  int64_t columns, maps;        // numbers in a tile of columns, and in the maps of a tile; 0 if there are none
 
   Geometry(const Layer& layer, const Images& in) : plan(layer.plan) {
     const int32_t* h = plan.head;
@@ -63,6 +64,8 @@ struct Geometry {
     if (copied) group = most(1, least(images, ceil_div(8 * VECTORS, vectors)));
     mask_bytes = producer == FLAT ? vectors * (h[KERNEL_H] + h[KERNEL_W]) * int64_t(sizeof(Mask<T>)) : 0;
     table_bytes = producer == PADDED ? h[COLUMNS] * int64_t(sizeof(int64_t)) : 0;
+    columns = producer == FLAT || producer == GATHERED ? (depthwise ? channels : h[COLUMNS]) * VECTORS * L : 0;
+    maps = merging ? h[OUT_CHANNELS] * VECTORS * L : 0;
     super_tile = layer.super_tile ? layer.super_tile : automatic_super_tile();
   }
 
@@ -86,6 +89,11 @@ struct Geometry {
   int64_t offset(const Shift& s) const {
     return s.phase * channels * plane() + (s.rows - first_row) * pitch + s.columns - first_column;
   }
+  // Parts of the buffer: masks, offsets of columns, copied images, then the tiles of each thread.
+  static int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+  int64_t planes_at() const { return aligned(mask_bytes) + aligned(table_bytes); }
+  int64_t tiles_at() const { return planes_at() + (copied ? aligned(group * image_size() * int64_t(sizeof(T))) : 0); }
+  int64_t tile_bytes() const { return aligned((columns + maps) * super_tile * int64_t(sizeof(T))); }
   // Pixel at which a vector starts; the last one of an image may overlap the one before it.
   int64_t start(int64_t vector) const { return most(0, least(vector * L, pixels - L)); }
 
