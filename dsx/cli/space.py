@@ -73,6 +73,7 @@ def space(
 def _show_space(name: str, file: Path | None, format: Format) -> None:
     from dsx.cli._draft import check_file, write
     from dsx.export import writing_notes
+    from dsx.measure.backends import forms_note
     from dsx.measure.metrics.flops import space_notes
     from dsx.report.front import print_message
     from dsx.report.space import print_space
@@ -90,6 +91,7 @@ def _show_space(name: str, file: Path | None, format: Format) -> None:
         problems = unmet_constraints(loaded)
         notes = (*loaded.notes, *probe(loaded), *space_notes(loaded))
         notes += writing_notes(loaded.network(fresh=True), loaded.data.image_shape)
+        notes += (note,) if (note := forms_note(loaded.file.measure)) else ()
     if file is not None:
         write(loaded.source.text, file)
     contents, data_notes = _inspected(loaded)

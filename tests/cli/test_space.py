@@ -8,6 +8,7 @@ import pytest
 from dsx.space import load_space
 from tests.cli.running import dsx, one_line
 from tests.data.writers import write_folder
+from tests.search.spaces import TINY, varied
 
 TANGLE = "tests.space.networks:Tangle"
 
@@ -189,3 +190,11 @@ def test_a_space_is_shown_without_its_data(tmp_path: Path) -> None:
     ended = dsx("space", space_file(tmp_path, "none", ", classes: 2"), folder=tmp_path)
     assert ended.code == 0
     assert ended.err.startswith("The data cannot be checked: none: there is no such folder")
+
+
+def test_the_reason_for_portable_forms_is_shown(tmp_path: Path) -> None:
+    space = varied(TINY, tmp_path, "\ndata: digits", "\ndata: digits\nmeasure: {dtype: bfloat16}")
+    shown = dsx("space", space, folder=tmp_path)
+    assert shown.code == 0
+    reason = "the compiled kernels compute in float32 and float64 only, not in bfloat16"
+    assert f"note: measure.deploy: auto selects portable forms, because {reason}\n" in shown.out
