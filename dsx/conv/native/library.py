@@ -11,7 +11,7 @@ from pathlib import Path
 
 # The library needs libgomp.so.1. Once torch is imported, the one that torch brings is found first,
 # and both use the same threads.
-import torch
+import torch  # noqa: F401
 
 from dsx.conv.native.compiling import LIBRARY
 from dsx.errors import DsxError, Unsupported, unknown
@@ -77,7 +77,7 @@ def release_buffers() -> None:
     """Free the buffers that the kernels keep between calls; the next call allocates them again."""
     library = load()
     if not isinstance(library, Unsupported):
-        library.dsx_release_buffers(torch.get_num_threads())
+        library.dsx_release_buffers()
 
 
 def buffer_bytes() -> int:
@@ -115,7 +115,7 @@ def load() -> ctypes.CDLL | Unsupported:
     library.dsx_instruction_set.restype = ctypes.c_char_p
     library.dsx_use.argtypes = [ctypes.c_char_p]
     library.dsx_buffer_bytes.restype = ctypes.c_int64
-    library.dsx_release_buffers.argtypes, library.dsx_release_buffers.restype = [ctypes.c_int], None
+    library.dsx_release_buffers.restype = None
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     for suffix in ("f32", "f64"):
         for name in ("conv", "gradient"):

@@ -1,7 +1,8 @@
 // A program that calls the library where no Python and torch exist, such as in an emulator.
 //
-// Without arguments it prints one "name: value" per line. With any argument it reads calls from stdin (see `call`)
-// until its end, and writes the outputs as they are in memory to stdout. It ends with the first status that is not 0.
+// Without arguments it prints one "name: value" per line. With any argument it reads calls from
+// stdin (see `call`) until its end, and writes the outputs as they are in memory to stdout. It ends
+// with the first status that is not 0.
 
 #include <cstdint>
 #include <cstdio>
@@ -58,9 +59,9 @@ int call(const int32_t (&numbers)[6]) {
     if (!output.complete || layer.content.size() != sizeof(Layer)) return 1;
     void** pointer = reinterpret_cast<void**>(layer.start());
     for (Array& array : pointed) *pointer++ = array.start();
-    const int status = functions[numbers[0]](
-        reinterpret_cast<const Layer*>(layer.start()), numbers[1], numbers[2], numbers[3], input.start(),
-        other.start(), output.start(), numbers[4]);
+    const int status =
+        functions[numbers[0]](reinterpret_cast<const Layer*>(layer.start()), numbers[1], numbers[2],
+                              numbers[3], input.start(), other.start(), output.start(), numbers[4]);
     std::fwrite(output.content.data(), 1, output.content.size(), stdout);
     return status;
 }

@@ -87,6 +87,7 @@ def assert_describes(plan: Plan, live: Mask) -> None:
         assert (output, lists.channel[column], tap[column]) == tuple(map(int, expected))
     assert sorted(found) == np.flatnonzero(live).tolist()
     assert plan.live == live.sum() == (plan.source >= 0).sum()
+    assert (plan.source >= -1).all()
 
 
 masks = st.builds(

@@ -1,10 +1,11 @@
 // The kernels of one instruction set, and which of them this process uses.
 //
-// Each instruction set has a source file of its own, compiled with the flags of that instruction set.
-// Such a file defines nothing but its table `kernels` and functions with internal linkage (static, or
-// in an unnamed namespace), all in its own namespace. It instantiates no template of the standard
-// library and defines no inline function with external linkage: the linker keeps one copy of those for
-// the whole library, which may be the copy for a processor that this machine does not have.
+// Each instruction set has a source file of its own, compiled with the flags of that instruction
+// set. Such a file defines nothing but its table `kernels` and functions with internal linkage
+// (static, or in an unnamed namespace), all in its own namespace. It instantiates no template of
+// the standard library and defines no inline function with external linkage: the linker keeps one
+// copy of those for the whole library, which may be the copy for a processor that this machine does
+// not have.
 
 #pragma once
 #include "interface.h"

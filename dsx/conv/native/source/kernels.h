@@ -3,13 +3,13 @@
 #include "convolve.h"
 #include "gradient.h"
 
-#define DSX_KERNELS(NAME)                                                                       \
-  namespace dsx {                                                                               \
-  namespace NAME {                                                                              \
-  extern const Kernels kernels;                                                                 \
-  const Kernels kernels = {                                                                     \
-      #NAME,                                                                                    \
-      {conv_shared<float>, conv<float>, gradient_shared<float>, gradient<float>},               \
-      {conv_shared<double>, conv<double>, gradient_shared<double>, gradient<double>}};          \
-  }                                                                                             \
-  }
+#define DSX_KERNELS(NAME)                                                              \
+    namespace dsx {                                                                    \
+    namespace NAME {                                                                   \
+    extern const Kernels kernels;                                                      \
+    const Kernels kernels = {                                                          \
+        #NAME,                                                                         \
+        {conv_bytes<float>, conv<float>, gradient_bytes<float>, gradient<float>},      \
+        {conv_bytes<double>, conv<double>, gradient_bytes<double>, gradient<double>}}; \
+    }                                                                                  \
+    }

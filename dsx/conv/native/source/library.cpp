@@ -55,7 +55,7 @@ std::atomic<int64_t> all_bytes{0};
 
 // A buffer that grows, and is reused by the next calls of its thread.
 class Buffer {
-   public:
+  public:
     ~Buffer() { release(); }
     void* reserve(int64_t bytes) {
         if (bytes > size_) {
@@ -73,21 +73,15 @@ class Buffer {
         start_ = nullptr, size_ = 0;
     }
 
-   private:
+  private:
     void* start_ = nullptr;
     int64_t size_ = 0;
 };
 
-thread_local Buffer scratch, shared;
+thread_local Buffer buffer;
 
 void barrier() {
 #pragma omp barrier
-}
-
-void* reserve_scratch(int64_t bytes) {
-    void* start = scratch.reserve(bytes);
-    if (bytes > 0 && start == nullptr) std::abort();  // in a parallel region there is nobody to report to
-    return start;
 }
 
 using dsx::Images;
@@ -95,25 +89,23 @@ using dsx::Layer;
 using dsx::Routines;
 using dsx::Team;
 
-using Size = int64_t (*)(const Layer&, const Images&);
+using Size = int64_t (*)(const Layer&, const Images&, int threads);
 using Work = void (*)(const Layer&, const Images&, const Team&);
 
 // Returns 0; -1 if the kernels do not support the geometry; -2 if there is no memory.
 int run(Size size, Work work, const Layer& layer, const Images& images, int threads) {
-    const int64_t bytes = size(layer, images);
+    const int64_t bytes = size(layer, images, threads);
     if (bytes < 0) return -1;
-    void* buffer = shared.reserve(bytes);
-    if (bytes > 0 && buffer == nullptr) return -2;
-    if (threads <= 1) {
-        work(layer, images, Team{0, 1, [] {}, reserve_scratch, buffer});
+    void* start = buffer.reserve(bytes);
+    if (bytes > 0 && start == nullptr) return -2;
+#ifdef _OPENMP
+    if (threads > 1) {
+#pragma omp parallel num_threads(threads)
+        work(layer, images, Team{omp_get_thread_num(), omp_get_num_threads(), barrier, start});
         return 0;
     }
-#ifdef _OPENMP
-#pragma omp parallel num_threads(threads)
-    work(layer, images, Team{omp_get_thread_num(), omp_get_num_threads(), barrier, reserve_scratch, buffer});
-#else
-    work(layer, images, Team{0, 1, [] {}, reserve_scratch, buffer});
 #endif
+    work(layer, images, Team{0, 1, [] {}, start});
     return 0;
 }
 
@@ -171,40 +163,35 @@ DSX_EXPORT int dsx_has_threads(void) {
 }
 
 // Each function exists for float and double.
-#define DSX_FUNCTIONS(SUFFIX, T)                                                                                       \
-    DSX_EXPORT int dsx_conv_##SUFFIX(const Layer* layer, int64_t count, int64_t height, int64_t width,                 \
-                                     const void* input, const void* residual, void* output, int threads) {             \
-        const Routines& kernels = dsx::kernels_in_use().SUFFIX;                                                        \
-        return run(kernels.conv_shared, kernels.conv, *layer,                                                          \
-                   Images{count, height, width, input, residual, output}, threads);                                    \
-    }                                                                                                                  \
-    /* Adds to `packed`, the packed gradient of the weights. */                                                        \
-    DSX_EXPORT int dsx_gradient_##SUFFIX(const Layer* layer, int64_t count, int64_t height, int64_t width,             \
-                                         const void* input, const void* gradient, void* packed, int threads) {         \
-        const Routines& kernels = dsx::kernels_in_use().SUFFIX;                                                        \
-        return run(kernels.gradient_shared, kernels.gradient, *layer,                                                  \
-                   Images{count, height, width, input, gradient, packed}, threads);                                    \
-    }                                                                                                                  \
-    DSX_EXPORT void dsx_pack_##SUFFIX(const T* weights, const int32_t* source, int64_t length, T* packed) {            \
-        pack(weights, source, length, packed);                                                                         \
-    }                                                                                                                  \
-    DSX_EXPORT void dsx_unpack_##SUFFIX(const T* packed, const int32_t* source, int64_t length, T* weights) {          \
-        unpack(packed, source, length, weights);                                                                       \
+#define DSX_FUNCTIONS(SUFFIX, T)                                                                 \
+    DSX_EXPORT int dsx_conv_##SUFFIX(const Layer* layer, int64_t count, int64_t height,          \
+                                     int64_t width, const void* input, const void* residual,     \
+                                     void* output, int threads) {                                \
+        const Routines& kernels = dsx::kernels_in_use().SUFFIX;                                  \
+        return run(kernels.conv_bytes, kernels.conv, *layer,                                     \
+                   Images{count, height, width, input, residual, output}, threads);              \
+    }                                                                                            \
+    /* Adds to `packed`, the packed gradient of the weights. */                                  \
+    DSX_EXPORT int dsx_gradient_##SUFFIX(const Layer* layer, int64_t count, int64_t height,      \
+                                         int64_t width, const void* input, const void* gradient, \
+                                         void* packed, int threads) {                            \
+        const Routines& kernels = dsx::kernels_in_use().SUFFIX;                                  \
+        return run(kernels.gradient_bytes, kernels.gradient, *layer,                             \
+                   Images{count, height, width, input, gradient, packed}, threads);              \
+    }                                                                                            \
+    DSX_EXPORT void dsx_pack_##SUFFIX(const T* weights, const int32_t* source, int64_t length,   \
+                                      T* packed) {                                               \
+        pack(weights, source, length, packed);                                                   \
+    }                                                                                            \
+    DSX_EXPORT void dsx_unpack_##SUFFIX(const T* packed, const int32_t* source, int64_t length,  \
+                                        T* weights) {                                            \
+        unpack(packed, source, length, weights);                                                 \
     }
 
 DSX_FUNCTIONS(f32, float)
 DSX_FUNCTIONS(f64, double)
 
-// Frees the buffers of the calling thread and of the threads that it would use.
-DSX_EXPORT void dsx_release_buffers(int threads) {
-    (void)threads;
-#ifdef _OPENMP
-#pragma omp parallel num_threads(threads)
-#endif
-    {
-        scratch.release();
-        shared.release();
-    }
-}
+// Frees the buffer of the calling thread.
+DSX_EXPORT void dsx_release_buffers(void) { buffer.release(); }
 
 DSX_EXPORT int64_t dsx_buffer_bytes(void) { return all_bytes; }

@@ -1,5 +1,5 @@
-// Vectors by the vector extensions of GCC and Clang. Each instruction-set file defines VECTOR_BYTES, and
-// WIDE if there are 32 vector registers, before it includes this.
+// Vectors by the vector extensions of GCC and Clang. Each instruction-set file defines
+// VECTOR_BYTES, and WIDE if there are 32 vector registers, before it includes this.
 #pragma once
 #include <cstdint>
 #ifdef __AVX512F__
@@ -25,15 +25,15 @@ template <class T>
 struct Types;
 template <>
 struct Types<float> {
-  typedef float Vector __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
-  typedef uint32_t Integers __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
-  typedef uint32_t Integer;
+    typedef float Vector __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
+    typedef uint32_t Integers __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
+    typedef uint32_t Integer;
 };
 template <>
 struct Types<double> {
-  typedef double Vector __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
-  typedef uint64_t Integers __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
-  typedef uint64_t Integer;
+    typedef double Vector __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
+    typedef uint64_t Integers __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
+    typedef uint64_t Integer;
 };
 
 template <class T>
@@ -45,38 +45,38 @@ constexpr int LANES = VECTOR_BYTES / int(sizeof(T));
 
 template <class T>
 INLINE Vector<T> load(const T* p) {
-  return *reinterpret_cast<const Vector<T>*>(p);
+    return *reinterpret_cast<const Vector<T>*>(p);
 }
 template <class T>
 INLINE void store(T* p, Vector<T> v) {
-  *reinterpret_cast<Vector<T>*>(p) = v;
+    *reinterpret_cast<Vector<T>*>(p) = v;
 }
 template <class T>
 INLINE Vector<T> broadcast(T value) {
-  return Vector<T>{} + value;
+    return Vector<T>{} + value;
 }
 
-// A mask selects lanes. A masked load returns zero elsewhere, and AVX-512 does not touch that memory; other
-// instruction sets load the whole vector.
+// A mask selects lanes. A masked load returns zero elsewhere, and AVX-512 does not touch that
+// memory; other instruction sets load the whole vector.
 #ifdef __AVX512F__
 constexpr bool TOUCHES_ALL_LANES = false;
 template <class T>
 using Mask = uint16_t;
 INLINE Mask<float> below(Integers<float> a, uint32_t bound) {
-  return _mm512_cmplt_epu32_mask((__m512i)a, _mm512_set1_epi32(int(bound)));
+    return _mm512_cmplt_epu32_mask((__m512i)a, _mm512_set1_epi32(int(bound)));
 }
 INLINE Mask<double> below(Integers<double> a, uint64_t bound) {
-  return _mm512_cmplt_epu64_mask((__m512i)a, _mm512_set1_epi64((long long)bound));
+    return _mm512_cmplt_epu64_mask((__m512i)a, _mm512_set1_epi64((long long)bound));
 }
 INLINE Vector<float> load(const float* p, Mask<float> mask) {
-  return (Vector<float>)_mm512_maskz_loadu_ps(mask, p);
+    return (Vector<float>)_mm512_maskz_loadu_ps(mask, p);
 }
 INLINE Vector<double> load(const double* p, Mask<double> mask) {
-  return (Vector<double>)_mm512_maskz_loadu_pd(__mmask8(mask), p);
+    return (Vector<double>)_mm512_maskz_loadu_pd(__mmask8(mask), p);
 }
 template <class T>
 INLINE bool selects(Mask<T> mask, int lane) {
-  return mask >> lane & 1;
+    return mask >> lane & 1;
 }
 #else
 constexpr bool TOUCHES_ALL_LANES = true;
@@ -84,32 +84,32 @@ template <class T>
 using Mask = Integers<T>;
 template <class I, class B>
 INLINE I below(I a, B bound) {
-  return (I)(a < bound);
+    return (I)(a < bound);
 }
 template <class T>
 INLINE Vector<T> load(const T* p, Mask<T> mask) {
-  return (Vector<T>)((Integers<T>)load(p) & mask);
+    return (Vector<T>)((Integers<T>)load(p) & mask);
 }
 template <class T>
 INLINE bool selects(Mask<T> mask, int lane) {
-  return mask[lane] != 0;
+    return mask[lane] != 0;
 }
 #endif
 
 template <class T>
 INLINE Vector<T> activate(Vector<T> x, int activation) {
-  // Comparisons are written so that NaN is kept, as torch does.
-  const Vector<T> zero = {};
-  if (activation == NONE) return x;
-  if (activation == HARDSWISH) {
-    Vector<T> gate = x + T(3);
-    gate = gate < zero ? zero : gate;
-    gate = gate > broadcast(T(6)) ? broadcast(T(6)) : gate;
-    return x * gate / T(6);
-  }
-  x = x < zero ? zero : x;
-  if (activation == RELU6) x = x > broadcast(T(6)) ? broadcast(T(6)) : x;
-  return x;
+    // Comparisons are written so that NaN is kept, as torch does.
+    const Vector<T> zero = {};
+    if (activation == NONE) return x;
+    if (activation == HARDSWISH) {
+        Vector<T> gate = x + T(3);
+        gate = gate < zero ? zero : gate;
+        gate = gate > broadcast(T(6)) ? broadcast(T(6)) : gate;
+        return x * gate / T(6);
+    }
+    x = x < zero ? zero : x;
+    if (activation == RELU6) x = x > broadcast(T(6)) ? broadcast(T(6)) : x;
+    return x;
 }
 
 INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
