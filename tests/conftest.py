@@ -2,12 +2,14 @@
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import numpy as np
@@ -15,6 +17,9 @@ import pytest
 import torch
 
 from tests.search.postgres import Server, start_server
+
+if TYPE_CHECKING:
+    from dsx.conv.native import Kernels
 
 pytest_plugins = ["tests.repetition"]
 
@@ -149,3 +154,38 @@ def open_study(tmp_path_factory: pytest.TempPathFactory) -> str:
     storage = searched(QUICK, tmp_path_factory.mktemp("open"))
     change(storage, leave_open)
     return storage
+
+
+@pytest.fixture
+def native() -> "Kernels":
+    """The compiled kernels of dsx."""
+    from dsx.conv.native import Kernels, kernels
+
+    found = kernels()
+    if not isinstance(found, Kernels):
+        pytest.skip(f"needs the compiled kernels: {found.reason}")
+    return found
+
+
+@pytest.fixture
+def no_kernels(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """The missing library of an installation without compiled kernels."""
+    from dsx.conv.native.library import VARIABLE, load
+
+    missing = tmp_path / "none.so"
+    monkeypatch.setenv(VARIABLE, str(missing))
+    load.cache_clear()
+    yield missing
+    load.cache_clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_kernels() -> None:
+    """Provide the library where exports look for it, because compiling it takes a minute."""
+    from dsx.conv.native import library_name
+    from dsx.conv.native.compiling import LIBRARY
+
+    if LIBRARY.is_file():
+        place = Path(_CACHE.name) / "dsx"
+        place.mkdir(exist_ok=True)
+        shutil.copyfile(LIBRARY, place / library_name())

@@ -10,7 +10,7 @@ from torch import Tensor
 from dsx.activity import OnStatus
 from dsx.cli._given import option
 from dsx.errors import DsxError
-from dsx.measure.backends import unsupported
+from dsx.measure.backends import forms_note, unsupported, with_other_settings
 from dsx.measure.machine import crowded
 from dsx.search.design import DesignMeasurement, load_selected
 from dsx.space import (
@@ -19,7 +19,6 @@ from dsx.space import (
     load_space,
     outside,
     parse_settings,
-    with_measure_settings,
 )
 from dsx.store.measurements import MeasurementStore, open_measurements
 from dsx.store.studies import Study
@@ -168,9 +167,8 @@ def request(base: StartingDesign, dials: Sequence[str], settings: Mapping[str, A
         DsxError: If a setting is invalid.
     """
     design = parse_settings(base.space, dials, base.design.specs)
-    space = with_measure_settings(base.space, **settings)
-    if any(value is not None for value in settings.values()):
-        _check(space)
+    space = with_other_settings(base.space, **settings)
+    _check(space, settings)
     # The weights belong to one design, and another number of threads changes the order of sums.
     same = design.id == base.design.id and settings.get("threads") is None
     return Request(
@@ -183,13 +181,17 @@ def request(base: StartingDesign, dials: Sequence[str], settings: Mapping[str, A
     )
 
 
-def _check(space: SearchSpace) -> None:
-    if problem := unsupported(space.file.measure):
+def _check(space: SearchSpace, settings: Mapping[str, Any]) -> None:
+    problem = unsupported(space.file.measure)
+    if problem is not None and settings.get(problem.key) is None:
+        raise space.source.error(("measure", problem.key), problem.reason)
+    if problem is not None:
         raise DsxError(f"{option(problem.key)}: {problem.reason}")
 
 
 def _notes(space: SearchSpace, design: Design) -> list[str]:
     notes = [note] if (note := crowded(space.file.measure.threads)) else []
+    notes += [f"note: {note}"] if (note := forms_note(space.file.measure)) else []
     slots = outside(space, design)
     if not slots:
         return notes

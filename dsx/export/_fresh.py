@@ -17,7 +17,7 @@ BATCH = 64
 
 
 def _allow_torch_only() -> None:
-    """Refuse every import by model.py except of torch and of Python's standard library.
+    """Refuse every import by an export except of torch and of Python's standard library.
 
     Imports by torch itself are not restricted, and their modules may be loaded already. Therefore
     the importing module is checked.
@@ -31,8 +31,10 @@ def _allow_torch_only() -> None:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> ModuleType:
-        root, by = name.partition(".")[0], (globals or {}).get("__name__")
-        if by == "model" and root != "torch" and root not in sys.stdlib_module_names:
+        root, by = name.partition(".")[0], str((globals or {}).get("__name__"))
+        own = by == "model" or by.startswith("kernels_of_model")
+        # A relative import is one of a file of the export.
+        if own and level == 0 and root != "torch" and root not in sys.stdlib_module_names:
             raise ImportError(f"an exported model must require torch only, but it imports {name}")
         return import_anything(name, globals, locals, fromlist, level)
 

@@ -13,12 +13,14 @@ from dsx.analysis import Estimate
 from dsx.export import checks, verify
 from dsx.export._base import Exporter
 from dsx.export.checks import Skipped
+from dsx.export.kernels import is_built
 from dsx.export.model_py import WEIGHTS
 from dsx.export.packing.contents import read_contents
 from dsx.export.place import MANIFEST, atomic_export, check_place, writing_temporary
 from dsx.files import as_text, sealed, sha256
 from dsx.lookup import find
 from dsx.measure import Candidate, Exported, Measurement, Metric, this_device
+from dsx.measure.backends import resolved
 from dsx.process import torch_threads
 from dsx.search.design import SelectedDesign
 from dsx.space import Design, SearchSpace
@@ -86,7 +88,7 @@ def _design_yaml(space: SearchSpace, design: Design) -> str:
         "model_args": dict(design.model_args),
         "data": space.file.data,
         "train": space.file.train.model_dump(),
-        "measure": space.file.measure.model_dump(),
+        "measure": resolved(space.file.measure).model_dump(),
         "slots": design.spec_json(),
     }
     head = (
@@ -123,12 +125,18 @@ def _manifest(
         "outputs": outputs,
         "not_verified": [asdict(each) for each in skipped],
         "forms": {name: each.form for name, each in candidate.deployed.choices.items()},
+        "kernels": candidate.deployed.kernels,
         "folded_norms": candidate.deployed.folded,
         "weights": stored.to_json(),
         "unfolded_norms": candidate.deployed.unfolded,
-        "measure": candidate.space.file.measure.model_dump(),
+        "measure": resolved(candidate.space.file.measure).model_dump(),
         "device": asdict(this_device()),
-        "files": {file.name: sha256(file.read_bytes()) for file in sorted(folder.iterdir())},
+        "files": {
+            file.relative_to(folder).as_posix(): sha256(file.read_bytes())
+            for file in sorted(folder.rglob("*"))
+            # The fresh process has compiled the kernels, as any other will on first use.
+            if file.is_file() and not is_built(file)
+        },
     }
 
 

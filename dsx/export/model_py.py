@@ -14,8 +14,10 @@ from safetensors.torch import save
 from torch import Tensor, fx, nn
 
 from dsx.conv import Deployed, deploy
+from dsx.conv.native import BlockSparseConv2d
 from dsx.errors import WorkFailed, printable
 from dsx.export._base import Exporter
+from dsx.export.kernels import FOLDER, native_call, write_kernels
 from dsx.export.packing.constructor import constructor_call
 from dsx.export.packing.pack import FUNCTIONS, Packed, pack, wrap_line
 
@@ -23,21 +25,20 @@ MODEL, WEIGHTS = "model.py", "weights.safetensors"
 
 _TEMPLATE = '''"""{headline}
 
-Requires torch only:
+Requires torch only{compiler}:
 
     from model import load
     network = load()          # with the weights of {weights}, in eval mode
     logits = network(images)  # {shape}{only}
 """
 
-import json
-import math
+{standard}
 from pathlib import Path
 
 import torch
 from torch import nn
 {imports}
-
+{kernels}
 class Model(nn.Module):
     """The deployed network with folded batch norms and the fastest form of each convolution."""
 
@@ -88,9 +89,28 @@ if __name__ == "__main__":
         print(network(torch.zeros({shape}, dtype={dtype})).shape)
 '''
 
+_NEEDED = ("hashlib", "importlib.util", "sys", "types")
+_KERNELS = '''
+def _load_kernels() -> types.ModuleType:
+    """Import the folder of the kernels beside this file."""
+    folder = Path(__file__).resolve().with_name("{folder}")
+    name = "kernels_of_model_" + hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(
+            name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+        )
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+kernels = _load_kernels()
+
+'''
+
 
 def write(deployed: Deployed, sample: Tensor, headline: str, folder: Path) -> Sequence[Path]:
-    """Write model.py and weights.safetensors.
+    """Write model.py and weights.safetensors, and the kernels that native forms call.
 
     Args:
         deployed: The deployed network.
@@ -99,11 +119,11 @@ def write(deployed: Deployed, sample: Tensor, headline: str, folder: Path) -> Se
         folder: Existing folder.
 
     Returns:
-        The paths of the two files.
+        The paths of the files.
 
     Raises:
         WorkFailed: If torch.fx cannot trace the network, or it contains a module that is not part
-            of torch.
+            of torch, or native forms on a GPU.
     """
     if not isinstance(deployed.network, fx.GraphModule):
         raise WorkFailed(
@@ -111,13 +131,23 @@ def write(deployed: Deployed, sample: Tensor, headline: str, folder: Path) -> Se
             f"{deployed.untraced}"
         )
     flat, targets = _flat(deployed.network)
+    native = _is_native(flat)
+    if native and not sample.is_cpu:
+        raise WorkFailed(
+            "model.py cannot contain native forms for a GPU, since the kernels of an export run on "
+            "the CPU only (allowed: measure.deploy: portable)"
+        )
     packed = pack(deployed, flat, targets, sample)
     # Not save_file, whose files only their owner can read.
     (folder / WEIGHTS).write_bytes(save(dict(packed.stored)))
     (folder / MODEL).write_text(
         model_source(flat, packed, sample, headline, deployed.sized), encoding="utf-8"
     )
-    return [folder / MODEL, folder / WEIGHTS]
+    return [folder / MODEL, folder / WEIGHTS, *(write_kernels(folder) if native else [])]
+
+
+def _is_native(network: nn.Module) -> bool:
+    return any(isinstance(module, BlockSparseConv2d) for module in network.modules())
 
 
 def writing_notes(network: nn.Module, image_shape: Sequence[int]) -> tuple[str, ...]:
@@ -207,7 +237,7 @@ def model_source(
     Raises:
         WorkFailed: If the network contains a module that is not part of torch.
     """
-    init = [f"self.{name} = {constructor_call(part)}" for name, part in flat.named_children()]
+    init = [_assignment(name, part) for name, part in flat.named_children()]
     init += [
         f'self.register_buffer("{name}", torch.empty({tuple(part.shape)}, dtype={part.dtype}))'
         for name, part in flat.named_buffers(recurse=False)
@@ -219,14 +249,19 @@ def model_source(
     forward = re.sub(r"(?m)^(def forward\(self, x)[^,\n]*:$", typed, forward)
     if sized:
         forward = re.sub(r"(?m)^(def forward\(.*)$", rf"\1\n{_check_size(sample)}", forward)
+    native = _is_native(flat)
+    standard = {"json", "math", *(_NEEDED if native else ())}
     return _TEMPLATE.format(
+        compiler=", and a C++ compiler on first use" if native else "",
+        standard="\n".join(f"import {name}" for name in sorted(standard)),
+        kernels=_KERNELS.format(folder=FOLDER) if native else "",
         headline="\n".join(map(_in_docstring, textwrap.wrap(headline, 96))),
         weights=WEIGHTS,
         shape=", ".join(str(side) for side in sample.shape),
         only=", for images of this size only" if sized else "",
         dtype=sample.dtype,
         imports="".join(f"{line}\n" for line in _imports(code)),
-        init="\n".join(f"        {line}" for line in init),
+        init="\n".join(textwrap.indent(line, "        ") for line in init),
         functions="".join(f"{inspect.getsource(FUNCTIONS[name])}\n\n" for name in packed.functions),
         unpack="\n".join(wrap_line(line, "    ") for line in packed.lines),
         forward="\n".join(f"    {line}" if line else "" for line in forward.splitlines()) + "\n",
@@ -246,6 +281,13 @@ def _check_size(sample: Tensor) -> str:
 def _in_docstring(line: str) -> str:
     """Escape a line for a docstring."""
     return printable(line).replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _assignment(name: str, part: nn.Module) -> str:
+    """Return the code that builds a part of the network."""
+    if isinstance(part, BlockSparseConv2d):
+        return wrap_line(f"self.{name} = {native_call(part)}", "")
+    return f"self.{name} = {constructor_call(part)}"
 
 
 def _imports(code: fx.graph.PythonCode) -> Iterator[str]:

@@ -4,16 +4,18 @@ import errno
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
 
 from dsx.errors import DsxError, parameter, unwritable_in_one_line
+from dsx.export.kernels import is_built
 from dsx.files import digest, files, folders, is_regular, read_sealed
 
 MANIFEST = "manifest.json"
+_BYTECODE = re.compile(r"(?:model|__init__|compiling|interface)\.[\w.-]+\.pyc")
 
 
 def check_place(out: Path, force: bool) -> None:
@@ -96,29 +98,37 @@ def _check_content(place: Path, out: Path, force: bool) -> None:
         )
     manifest = read_sealed(place / MANIFEST)
     recorded = {} if manifest is None else manifest.get("files", {})
-    for entry in sorted(place.iterdir(), key=lambda entry: (entry.name != MANIFEST, entry.name)):
-        if entry.name == MANIFEST and manifest is not None:
+    for entry in _entries(place, {f"{place}/{name}" for name in recorded}):
+        name = entry.relative_to(place).as_posix()
+        if name == MANIFEST and manifest is not None:
             continue
         # The name is checked first, since a file that is not recorded may have any size.
-        known = recorded.get(entry.name)
+        known = recorded.get(name)
         if known is not None and is_regular(entry) and known == digest(entry):
             continue
-        if manifest is not None and _is_cache(entry):
+        if manifest is not None and (_is_cache(entry) or (is_built(entry) and is_regular(entry))):
             continue
         raise DsxError(
-            f"{parameter('out')}: '{out}' is not replaced: '{entry.name}' is not part of an "
+            f"{parameter('out')}: '{out}' is not replaced: '{name}' is not part of an "
             "export, or was modified (move it, or choose another folder)"
         )
 
 
+def _entries(folder: Path, recorded: Collection[str]) -> Iterator[Path]:
+    """Iterate over the entries of a folder and of the folders in it that hold recorded files."""
+    for entry in sorted(folder.iterdir(), key=lambda entry: (entry.name != MANIFEST, entry.name)):
+        inner = any(name.startswith(f"{entry}/") for name in recorded)
+        if inner and entry.is_dir() and not entry.is_symlink():
+            yield from _entries(entry, recorded)
+        else:
+            yield entry
+
+
 def _is_cache(entry: Path) -> bool:
-    """Check whether an entry is the cache folder with the bytecode of model.py."""
+    """Check whether an entry is a cache folder with the bytecode of exported files."""
     return (
         entry.name == "__pycache__"
         and entry.is_dir()
         and not entry.is_symlink()
-        and all(
-            is_regular(file) and re.fullmatch(r"model\.[\w.-]+\.pyc", file.name)
-            for file in entry.iterdir()
-        )
+        and all(is_regular(file) and _BYTECODE.fullmatch(file.name) for file in entry.iterdir())
     )

@@ -3,8 +3,8 @@
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
@@ -88,10 +88,21 @@ def load_exported(folder: Path) -> nn.Module:
     spec = importlib.util.spec_from_file_location("dsx_exported_model", folder / "model.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # Compiled here, so that Python writes no cache of it into the folder.
-    exec(compile((folder / "model.py").read_text(), spec.origin or "", "exec"), vars(module))
+    code = compile((folder / "model.py").read_text(), spec.origin or "", "exec")
+    with _no_bytecode():
+        exec(code, vars(module))
     # Modules draw random initial weights, before those of the file replace them.
     with torch.random.fork_rng():
         network = module.load()
     assert isinstance(network, nn.Module)
     return network
+
+
+@contextmanager
+def _no_bytecode() -> Iterator[None]:
+    """Let Python write no cache of imported modules."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before

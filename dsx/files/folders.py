@@ -65,7 +65,7 @@ def put(source: Path, place: Path, check: Callable[[Path], None]) -> None:
     """Copy a folder of files atomically.
 
     Args:
-        source: Folder that contains only files.
+        source: Folder that contains only files and folders of files.
         place: Path of the copy; an existing folder is replaced.
         check: Function that raises an error if a folder must not be replaced.
 
@@ -74,10 +74,14 @@ def put(source: Path, place: Path, check: Callable[[Path], None]) -> None:
     """
     make_folder(place.parent)
     with temporary(place) as partial:
-        for file in source.iterdir():
-            shutil.copyfile(file, partial / file.name)
-            sync(partial / file.name)
-        sync(partial)
+        for path in sorted(source.rglob("*")):
+            copy = partial / path.relative_to(source)
+            if path.is_dir():
+                copy.mkdir()
+            else:
+                shutil.copyfile(path, copy)
+        for copy in (*partial.rglob("*"), partial):
+            sync(copy)
         try:
             # Succeeds only if there is no folder, or an empty one.
             partial.rename(place)

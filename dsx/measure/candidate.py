@@ -15,7 +15,7 @@ from dsx.conv import Cost, Deployed, DsxConv, Run, deploy, duplicate, move, set_
 from dsx.conv.deploy import Choice, structure, tensor_facts
 from dsx.data import Splits
 from dsx.errors import WorkFailed, raise_out_of_memory
-from dsx.measure.backends import prepare, runner
+from dsx.measure.backends import prepare, resolved, runner
 from dsx.measure.timing import gpu
 from dsx.measure.timing.device_lock import lock_name, shared
 from dsx.measure.timing.form_timer import timer
@@ -141,7 +141,7 @@ class Candidate:
             self.sample,
             timer=timer(measure, self.on_lock_wait),
             form_cache=self.form_cache,
-            native=measure.deploy == "native",
+            native=resolved(measure).deploy == "native",
             runner=runner(measure.backend, measure.threads),
         )
 
@@ -153,6 +153,7 @@ class Candidate:
             folded_norms=self.deployed.folded,
             unfolded_norms=self.deployed.unfolded,
             untraced=self.deployed.untraced,
+            kernels=self.deployed.kernels,
         )
 
     @functools.cached_property

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from dsx.measure.backends import versions
+from dsx.conv.native import Kernels, kernels
+from dsx.measure.backends import resolved, versions
 from dsx.space.yaml import Measure
 
 DURATION = {"target_width", "budget_seconds"}
@@ -16,10 +17,18 @@ def run_settings(measure: Measure) -> dict[str, Any]:
         measure: The `measure` section of a space.
 
     Returns:
-        Settings as plain JSON values, including the versions of the backend's packages and
-        excluding the duration of a latency measurement.
+        Settings as plain JSON values, including the versions of the backend's packages and of the
+        compiled kernels, and excluding the duration of a latency measurement.
 
     Raises:
         DsxError: If there is no such backend, or one of its packages is missing.
     """
-    return {**measure.model_dump(exclude=DURATION), "packages": versions(measure.backend)}
+    measure = resolved(measure)
+    return {**measure.model_dump(exclude=DURATION), "packages": _packages(measure)}
+
+
+def _packages(measure: Measure) -> dict[str, str]:
+    found = kernels() if measure.deploy == "native" else None
+    # A newer version of the kernels may be faster.
+    native = {"kernels of dsx": found.version} if isinstance(found, Kernels) else {}
+    return {**versions(measure.backend), **native}

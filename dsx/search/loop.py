@@ -18,7 +18,7 @@ from dsx.search.evaluator import Evaluator
 from dsx.search.plan import Plan, make_plan
 from dsx.search.remeasure import flagged_designs, metrics_to_time, one_per_network, remeasure
 from dsx.search.repair import Repair
-from dsx.search.resume import create_or_resume
+from dsx.search.resume import create_or_resume, with_stored_forms
 from dsx.search.sampling.study import SampledTrial, StudySampler, quiet_optuna
 from dsx.space import SearchSpace, load_space
 from dsx.space.options import KEEP_OPTION
@@ -32,7 +32,15 @@ from dsx.store.database import (
 )
 from dsx.store.lease import Lease, claim
 from dsx.store.measurements import MeasurementStore
-from dsx.store.studies import Outcome, Study, Trials, check_study_name, load_front, set_reference
+from dsx.store.studies import (
+    Outcome,
+    Study,
+    Trials,
+    check_study_name,
+    load_front,
+    load_study,
+    set_reference,
+)
 from dsx.trust import restricted
 
 MAX_TRIALS, MAX_SEED = 1_000_000, 2**32 - 1
@@ -147,6 +155,7 @@ def search(
         one_line_errors(storage),
         claim(engine, name) as lease,
     ):
+        loaded = with_stored_forms(loaded, load_study(engine, name))
         plan = make_plan(loaded, measurements)
         row = create_or_resume(name, plan, measurements, seed, mix_devices, engine=lease.engine)
         opened = Study.of(lease.engine, storage, row, measurements)

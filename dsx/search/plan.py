@@ -10,7 +10,7 @@ from dsx.conv import Cost
 from dsx.errors import DsxError, Unsupported, raise_out_of_memory, with_type
 from dsx.lookup import find, names
 from dsx.measure import Metric, training_facts
-from dsx.measure.backends import unsupported
+from dsx.measure.backends import forms_note, unsupported
 from dsx.measure.metrics import STAGES, Stage, in_order
 from dsx.plain import plain
 from dsx.space import Design, SearchSpace
@@ -187,7 +187,8 @@ def make_plan(space: SearchSpace, measurements: MeasurementStore) -> Plan:
     metrics = find_metrics(space)
     for name, problem in unmet_constraints(space).items():
         raise space.source.error(("constraints", name), problem)
-    notes = (*space.notes, *probe(space))
+    forms = forms_note(space.file.measure)
+    notes = (*space.notes, *probe(space), *([] if forms is None else [forms]))
     plan = plan_metrics(space, metrics, measurements, space.learned)
     return dataclasses.replace(plan, notes=notes)
 

@@ -32,7 +32,7 @@ from dsx.search.remeasure import (
     one_per_network,
     remeasure,
 )
-from dsx.search.resume import check_resumable
+from dsx.search.resume import check_resumable, with_stored_forms
 from dsx.search.sampling.study import quiet_optuna
 from dsx.space import Design, SearchSpace
 from dsx.store.database import (
@@ -133,7 +133,7 @@ def refine_study(
         claim(found.engine, row.name) as lease,
         ExitStack() as threads,
     ):
-        space = study_space(row, space)
+        space = with_stored_forms(study_space(row, space), row)
         threads.enter_context(torch_threads(space.file.measure.threads))
         plan = make_plan(space, measurements)
         check_resumable(row, plan, measurements)

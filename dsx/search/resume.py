@@ -4,8 +4,10 @@ import json
 from typing import Any
 
 from dsx.errors import StorageError, parameter
+from dsx.measure.backends import no_native_forms
 from dsx.search.plan import Plan
 from dsx.search.sampling.study import exists, forget
+from dsx.space import SearchSpace, with_measure_settings
 from dsx.space.yaml import read_source
 from dsx.store.database import Engine, StudyRow
 from dsx.store.measurements import MeasurementStore
@@ -64,6 +66,32 @@ def create_or_resume(
     baseline = plan.space.baseline
     measurements.add_design(baseline, baseline.description(plan.space.analysis))
     return add_study(engine, _row(name, plan, measurements.device, seed))
+
+
+def with_stored_forms(space: SearchSpace, row: StudyRow | None) -> SearchSpace:
+    """Resolve `deploy: auto` as when the study was created.
+
+    Args:
+        space: Search space of the study.
+        row: Row of the study; None if it does not exist yet.
+
+    Returns:
+        The space with the deployed forms of the study; unchanged if the study times nothing.
+
+    Raises:
+        StorageError: If the study was created with native forms, which cannot run here.
+    """
+    facts = () if row is None else row.metrics.values()
+    timed = [each["settings"] for each in facts if each.get("stage") == "timed"]
+    stored = next((settings["deploy"] for settings in timed if "deploy" in settings), None)
+    if row is None or stored is None or space.file.measure.deploy != "auto":
+        return space
+    if stored == "native" and (reason := no_native_forms(space.file.measure)):
+        raise StorageError(
+            f"study '{row.name}' was created with native forms, which cannot run here: "
+            f"{reason.reason} (or create another study: {parameter('study', 'NAME')})"
+        )
+    return with_measure_settings(space, deploy=stored)
 
 
 def _row(name: str, plan: Plan, device: str, seed: int) -> StudyRow:

@@ -33,7 +33,7 @@ _HEAD = """\
 model: {model}
 {arguments}data: {data}
 train: {train}
-measure: {{batch: 1, dtype: float32, threads: 1, deploy: portable}}
+measure: {{batch: 1, dtype: float32, threads: 1, deploy: auto}}
 slots:                           # the first rule that matches the name of a slot applies to it
 """
 _TAIL = """\

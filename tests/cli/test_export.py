@@ -11,7 +11,8 @@ from tests.cli.running import INTERRUPT, dsx, one_line, start, until
 def test_the_knee_is_written_and_described(used: Path, tmp_path: Path) -> None:
     ended = dsx("export", "--pick", "knee", "--out", tmp_path / "chosen", folder=used)
     assert (ended.code, ended.err) == (0, "")
-    files = sorted(file.name for file in (tmp_path / "chosen").iterdir())
+    # The kernels are added if native forms were faster.
+    files = sorted({file.name for file in (tmp_path / "chosen").iterdir()} - {"kernels"})
     assert files == ["design.yaml", "manifest.json", "model.py", "weights.safetensors"]
     manifest = json.loads((tmp_path / "chosen" / "manifest.json").read_text())
     knee = dsx("pareto", "--json", folder=used).json["knee"]

@@ -18,7 +18,7 @@ TEXT = """
 model: {model}
 data: digits
 train: {{epochs: 1, batch_size: 128, learning_rate: 0.1}}
-measure: {{dtype: {dtype}}}
+measure: {{dtype: {dtype}, deploy: {deploy}}}
 slots: [{{match: "*", kernel_shape: [cross, point], groups: [1, 2], channel_stride: [block, 0.5]}}]
 objectives: {{accuracy: maximize}}
 """
@@ -35,10 +35,12 @@ class Searched:
     metrics: dict[str, Estimate]
 
 
-def make_space(model: str = "small_cnn", dtype: str = "float32") -> SearchSpace:
+def make_space(
+    model: str = "small_cnn", dtype: str = "float32", deploy: str = "portable"
+) -> SearchSpace:
     if model == "small_cnn":
         model += "\nmodel_args: {width: 4}"
-    return build_space("own", "own.yaml", TEXT.format(model=model, dtype=dtype))
+    return build_space("own", "own.yaml", TEXT.format(model=model, dtype=dtype, deploy=deploy))
 
 
 def cross_design(space: SearchSpace) -> Design:

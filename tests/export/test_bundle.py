@@ -15,9 +15,11 @@ import yaml
 from dsx.analysis import Estimate
 from dsx.conv import ConvSpec, DsxConv
 from dsx.conv.deploy import Choice
+from dsx.conv.native import Kernels
 from dsx.errors import DsxError, WorkFailed
 from dsx.export import bundle as exporting
 from dsx.export.bundle import Bundle
+from dsx.export.kernels import is_built
 from dsx.measure import this_device
 from dsx.search.design.selection import SelectedDesign
 from dsx.space import Design, SearchSpace, redesign
@@ -89,6 +91,64 @@ def test_the_files_compute_the_outputs_of_the_network_with_torch_alone(
     logits = torch.load(tmp_path / "logits")
     assert logits.dtype == getattr(torch, dtype)
     torch.testing.assert_close(logits, expected, atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-12)])
+def test_native_forms_are_exported_with_their_kernels(
+    searched: Searched, out: Path, tmp_path: Path, dtype: str, tolerance: float, native: Kernels
+) -> None:
+    space = make_space(dtype=dtype, deploy="native")
+    bundle = export(
+        space,
+        searched.design,
+        out,
+        weights=searched.weights,
+        searched=searched.metrics,
+        form_cache=Always("block_sparse"),
+    )
+    manifest = bundle.manifest
+    assert (manifest["measure"]["deploy"], manifest["kernels"]) == ("native", native.identity)
+    assert "block_sparse" in manifest["forms"].values()
+    written = {
+        file.relative_to(out).as_posix()
+        for file in out.rglob("*")
+        if file.is_file() and not is_built(file) and file.name != "manifest.json"
+    }
+    assert set(manifest["files"]) == written >= {"kernels/__init__.py", "kernels/source/micro.h"}
+    cost, metrics = space.cost(searched.design), manifest["metrics"]
+    assert metrics["bits"]["exported"] == cost.bits
+    assert cost.flops <= metrics["deployed_flops"]["exported"] <= 1.5 * cost.flops
+    assert metrics["latency_ms"]["exported"] > 0
+    assert set(run_alone(out, dtype, tmp_path / "logits")) <= {"numpy"}
+    network = redesign(space.network(), searched.design.changed)
+    network.load_state_dict(searched.weights)
+    network.eval().to(getattr(torch, dtype))
+    torch.manual_seed(0)
+    expected = network(torch.randn(5, 1, 8, 8, dtype=getattr(torch, dtype)))
+    logits = torch.load(tmp_path / "logits")
+    torch.testing.assert_close(logits, expected, atol=tolerance, rtol=tolerance)
+    # With the bytecode that running it has left behind.
+    export(space, searched.design, out, weights=searched.weights, force=True)
+
+
+def test_native_forms_need_a_compiler(
+    searched: Searched,
+    out: Path,
+    tmp_path: Path,
+    native: Kernels,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    space = make_space(deploy="native")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    reason = (
+        r"^the exported model does not run in a fresh process: RuntimeError: this network needs a "
+        r"C\+\+ compiler on first use, and none runs \(tried: no-such-compiler\): install one"
+    )
+    with pytest.raises(WorkFailed, match=reason):
+        export(space, searched.design, out, weights=searched.weights,
+               form_cache=Always("block_sparse"))  # fmt: skip
+    assert not out.exists()
 
 
 def test_a_bfloat16_model_is_exported_as_such(searched: Searched, out: Path) -> None:

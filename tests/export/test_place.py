@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,11 +18,12 @@ TEMPORARY = rf"the temporary folder \(TMPDIR\): '{re.escape(tempfile.gettempdir(
 FILES = {"model.py": b"network", "weights.safetensors": b"numbers"}
 
 
-def exported(folder: Path) -> Path:
+def exported(folder: Path, files: Mapping[str, bytes] = FILES) -> Path:
     folder.mkdir()
-    for name, content in FILES.items():
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
-    manifest = sealed({"files": {name: sha256(content) for name, content in FILES.items()}})
+    manifest = sealed({"files": {name: sha256(content) for name, content in files.items()}})
     (folder / "manifest.json").write_text(as_text(manifest))
     return folder
 
@@ -44,6 +45,28 @@ def test_an_earlier_export_may_be_replaced(tmp_path: Path) -> None:
         {"new": b"new"},
         ["out"],
     )
+
+
+def test_compiled_kernels_and_their_bytecode_may_be_replaced(tmp_path: Path) -> None:
+    out = exported(
+        tmp_path / "out", {**FILES, "kernels/__init__.py": b"", "kernels/source/a.h": b""}
+    )
+    for name in ("__pycache__/interface.cpython-311.pyc", "libdsx-0123abcd-linux-x86_64.so"):
+        (out / "kernels" / name).parent.mkdir(exist_ok=True)
+        (out / "kernels" / name).write_bytes(b"")
+    check_place(out, force=True)
+    with atomic_export(out, force=True) as folder:
+        (folder / "kernels" / "source").mkdir(parents=True)
+        (folder / "kernels" / "source" / "new.h").write_text("new")
+    assert content(out) == {"kernels/source/new.h": b"new"}
+    for name in ("kernels/mine.h", "kernels/source/mine/b.h", "kernels/libdsx-mine.so"):
+        shutil.rmtree(out)
+        exported(out, {**FILES, "kernels/source/a.h": b""})
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_text("mine")
+        named = "kernels/source/mine" if "b.h" in name else name
+        with pytest.raises(DsxError, match=rf"'{named}' is not part of an export"):
+            check_place(out, force=True)
 
 
 def add(name: str) -> Callable[[Path], object]:

@@ -8,17 +8,17 @@ from dsx.space.yaml.schema import Measure
 
 
 def test_settings_exclude_the_duration_of_a_timing() -> None:
-    plain = run_settings(Measure())
+    plain = run_settings(Measure(deploy="portable"))
     assert json.loads(json.dumps(plain)) == plain
-    assert plain == run_settings(Measure(target_width=0.5, budget_seconds=9.0))
+    assert plain == run_settings(Measure(deploy="portable", target_width=0.5, budget_seconds=9.0))
     for changed in (
-        Measure(batch=2), Measure(dtype="bfloat16"), Measure(threads=2), Measure(device="cuda"),
-        Measure(channels_last=True), Measure(backend="compile"), Measure(deploy="native"),
+        {"batch": 2}, {"dtype": "bfloat16"}, {"threads": 2}, {"device": "cuda"},
+        {"channels_last": True}, {"backend": "compile"}, {"deploy": "native"},
     ):  # fmt: skip
-        assert run_settings(changed) != plain
+        assert run_settings(Measure.model_validate({"deploy": "portable", **changed})) != plain
 
 
 def test_settings_include_package_versions_of_the_backend() -> None:
-    assert run_settings(Measure())["packages"] == {}
+    assert run_settings(Measure(deploy="portable"))["packages"] == {}
     found = run_settings(Measure(backend="onnxruntime"))["packages"]
     assert found["onnxruntime"] == importlib.metadata.version("onnxruntime")

@@ -19,7 +19,7 @@ TEXT = """
 model: small_cnn
 model_args: {width: 4}
 data: digits
-measure: {batch: 8, threads: 2}
+measure: {batch: 8, threads: 2, deploy: portable}
 slots: [{match: "stages.0.*", kernel_shape: [cross, point]}]
 objectives: {params: minimize}
 """

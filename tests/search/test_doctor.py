@@ -50,6 +50,7 @@ def test_the_kernels_in_use_are_described(storage: str) -> None:
         instruction_sets=("avx512", "avx2", "baseline"),
         instruction_set="avx2",
         has_threads=True,
+        version="0123abcd",
     )
     assert _kernels(found) == "avx2 (also possible: avx512, baseline), several threads"
     alone = Kernels(
@@ -57,6 +58,7 @@ def test_the_kernels_in_use_are_described(storage: str) -> None:
         instruction_sets=("baseline",),
         instruction_set="baseline",
         has_threads=False,
+        version="0123abcd",
     )
     assert _kernels(alone) == "baseline, one thread (compiled without OpenMP)"
     assert _kernels(Unsupported("no compiler")) == "none: no compiler"

@@ -11,17 +11,21 @@ from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from dsx import front, search
-from dsx.errors import StorageError
+from dsx.conv.native import Kernels
+from dsx.errors import SpaceError, StorageError
 from dsx.measure import this_device
+from dsx.search import refine_study
+from dsx.search.design import load_selected
 from dsx.search.plan import make_plan
-from dsx.search.resume import create_or_resume, difference_of
+from dsx.search.resume import create_or_resume, difference_of, with_stored_forms
 from dsx.search.sampling.study import StudySampler
-from dsx.space import load_space
+from dsx.space import load_space, with_measure_settings
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import StudyRow
 from dsx.store.measurements.measurements import MeasurementStore
+from dsx.store.studies import Study
 from tests.search.looking import moved, rows, trials
-from tests.search.spaces import STATIC, varied
+from tests.search.spaces import STATIC, TIMED, varied
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text("ab.", max_size=3),
@@ -162,3 +166,54 @@ def test_there_is_a_difference_exactly_if_the_contents_differ(old: object, new: 
 def test_dates_can_differ() -> None:
     old, new = datetime.date(2020, 1, 1), datetime.date(2020, 1, 2)
     assert difference_of({"a": old}, {"a": new}) == 'a was "2020-01-01", is "2020-01-02"'
+
+
+def test_the_forms_of_a_study_are_stored_with_it(storage: str, native: Kernels) -> None:
+    search(TIMED, trials=2, storage=storage)
+    (row,) = rows(storage, StudyRow)
+    assert row.metrics["latency_ms"]["settings"]["deploy"] == "native"
+    loaded = load_space(TIMED)
+    assert with_stored_forms(loaded, None) is loaded
+    assert with_stored_forms(loaded, row).file.measure.deploy == "native"
+    latency = {**row.metrics["latency_ms"], "settings": {"deploy": "portable"}}
+    older = StudyRow(name="older", metrics={"latency_ms": latency})
+    assert with_stored_forms(loaded, older).file.measure.deploy == "portable"
+    explicit = with_measure_settings(loaded, deploy="native")
+    assert with_stored_forms(explicit, older).file.measure.deploy == "native"
+
+
+def test_a_study_with_native_forms_is_not_resumed_without_kernels(
+    storage: str, native: Kernels, request: pytest.FixtureRequest
+) -> None:
+    search(TIMED, trials=2, storage=storage)
+    missing = request.getfixturevalue("no_kernels")
+    refusal = (
+        "^study 'timed' was created with native forms, which cannot run here: DSX_KERNELS: no file "
+        rf"'{missing}' \(or create another study: study=NAME\)$"
+    )
+    for resume in (
+        lambda: search(TIMED, trials=3, storage=storage),
+        lambda: refine_study("timed", seconds=1, storage=storage),
+        lambda: load_selected(Study.open(storage, "timed"), "knee"),
+    ):
+        with pytest.raises(StorageError, match=refusal):
+            resume()
+    assert len(front("timed", storage=storage).entries) == 2
+
+
+def test_without_kernels_a_study_has_portable_forms(storage: str, no_kernels: Path) -> None:
+    notes: list[str] = []
+    search(TIMED, trials=1, storage=storage, report=lambda now: notes.extend(now.notes))
+    (row,) = rows(storage, StudyRow)
+    assert row.metrics["latency_ms"]["settings"]["deploy"] == "portable"
+    reason = f"DSX_KERNELS: no file '{no_kernels}'"
+    assert f"measure.deploy: auto selects portable forms, because {reason}" in notes
+
+
+def test_native_forms_without_kernels_are_refused(
+    storage: str, tmp_path: Path, no_kernels: Path
+) -> None:
+    space = varied(TIMED, tmp_path, "\ndata: digits", "\ndata: digits\nmeasure: {deploy: native}")
+    line = rf"timed\.yaml:\d+: measure\.deploy: native: DSX_KERNELS: no file '{no_kernels}' \(allow"
+    with pytest.raises(SpaceError, match=line):
+        search(space, trials=1, storage=storage)

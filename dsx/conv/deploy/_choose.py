@@ -13,6 +13,7 @@ from dsx.conv.deploy._base import Form
 from dsx.conv.modules.base import DsxConv
 from dsx.conv.modules.learned import LearnedConv2d
 from dsx.conv.modules.separable import SeparableConv2d
+from dsx.conv.native import Kernels, kernels
 from dsx.conv.timing import Run, Timer
 from dsx.lookup import find, names
 
@@ -172,10 +173,16 @@ def situation(conv: DsxConv, sample: Tensor, native: bool, runner: str = EAGER.n
         "device": sample.device.type,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "native": native,
+        "native": native and kernels_in_use(),
         "runner": runner,
     }
     return json.dumps(facts, sort_keys=True)
+
+
+def kernels_in_use() -> str | None:
+    """Return version and instruction set of the compiled kernels; None if there are none."""
+    found = kernels()
+    return found.identity if isinstance(found, Kernels) else None
 
 
 def _shapes(conv: DsxConv) -> str | None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from dsx.activity import Kind, each
-from dsx.conv.deploy._choose import EAGER, Choice, Runner, choose
+from dsx.conv.deploy._choose import EAGER, Choice, Runner, choose, kernels_in_use
 from dsx.conv.deploy._fold import batch_norms, flatten, fold_batch_norms, normalise
 from dsx.conv.deploy._fuse import fuse
 from dsx.conv.graph.norms import find_protected
@@ -15,6 +15,7 @@ from dsx.conv.graph.swap import swap
 from dsx.conv.graph.tracing import follow, writable
 from dsx.conv.modules.base import ATTRIBUTES, DsxConv
 from dsx.conv.modules.fixed import FixedConv2d
+from dsx.conv.native.module import BlockSparseConv2d
 from dsx.conv.network_calls import freeze
 from dsx.conv.sparsity.attributes import sync_attributes
 from dsx.conv.spec.spec import original_spec
@@ -30,9 +31,13 @@ class Deployed(nn.Module):
         choices: Selected form of each dsx convolution and each grouped nn.Conv2d, by name.
         folded: Number of BNs folded into the convolutions before them.
         unfolded: Number of BNs that the network still computes.
+        fused: Name of each convolution of the network into which a depthwise one is fused, and the
+            name of that.
         folds: Factor and shift, (Cout,) each, folded into each dsx convolution, by name.
         untraced: Reason why torch.fx cannot trace the network, so that no BN is folded; else None.
         sized: Whether the network accepts only images of the size of the sample.
+        kernels: Version and instruction set of the compiled kernels that the network calls; None if
+            it calls none.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class Deployed(nn.Module):
         designed: nn.Module,
         folds: Mapping[str, tuple[Tensor, Tensor]],
         sized: bool = False,
+        fused: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -52,9 +58,11 @@ class Deployed(nn.Module):
         self.unfolded = batch_norms(network)
         self.untraced = untraced
         self.sized = sized
+        calls = any(isinstance(module, BlockSparseConv2d) for module in network.modules())
+        self.kernels = kernels_in_use() if calls else None
         # In a tuple, so that it is not registered as a submodule.
         self._designed = (designed,)
-        self.folds = dict(folds)
+        self.folds, self.fused = dict(folds), dict(fused or {})
 
     @property
     def designed(self) -> nn.Module:
@@ -126,12 +134,13 @@ def deploy(
             replacements[conv] = _drop_in(form, conv) if isinstance(graph, Unsupported) else form
         swap(holder, replacements)
         network = holder[0] if isinstance(graph, Unsupported) else flatten(holder, graph)
-        if isinstance(network, fx.GraphModule):
-            fuse(network, sample, timer, form_cache)
+        flat = network if isinstance(network, fx.GraphModule) else None
+        fused = {} if flat is None else fuse(flat, sample, timer, form_cache)
     untraced = graph.reason if isinstance(graph, Unsupported) else None
     folded = present - batch_norms(network)
     sized = traced.sized and untraced is None
-    deployed = Deployed(freeze(network), choices, folded, untraced, model, folds, sized).eval()
+    deployed = Deployed(freeze(network), choices, folded, untraced, model, folds, sized, fused)
+    deployed.eval()
     for module in in_train_mode:
         module.training = True
     return deployed

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-from dsx.conv.deploy._choose import FINAL_SECONDS, Choice
+from dsx.conv.deploy._choose import FINAL_SECONDS, Choice, kernels_in_use
 from dsx.conv.native.module import BlockSparseConv2d
 from dsx.conv.sparsity.geometry import Geometry
 from dsx.conv.timing import Timer
@@ -42,7 +42,7 @@ def fuse(
     sample: Tensor,
     timer: Timer,
     form_cache: MutableMapping[str, Choice],
-) -> None:
+) -> dict[str, str]:
     """Fuse what surrounds the block-sparse convolutions of a deployed network, in place.
 
     Args:
@@ -50,19 +50,25 @@ def fuse(
         sample: Example input of the network.
         timer: Function that measures the median times of callables.
         form_cache: Selections by situation; a new selection is added.
+
+    Returns:
+        Name of each convolution with a fused depthwise one, and the name of that.
     """
     if not any(isinstance(module, BlockSparseConv2d) for module in network.modules()):
-        return
+        return {}
     ShapeProp(network).propagate(sample)
     for node in list(network.graph.nodes):
         if _kernel(node, network) is not None:
             _fuse_residual(_fuse_activation(node, network), network)
+    fused: dict[str, str] = {}
     for node in list(network.graph.nodes):
         if _kernel(node, network) is not None:
-            _fuse_depthwise(node, network, timer, form_cache)
+            depthwise = _fuse_depthwise(node, network, timer, form_cache)
+            fused |= {} if depthwise is None else {str(node.target): depthwise}
     network.graph.eliminate_dead_code()
     network.delete_all_unused_submodules()
     network.recompile()
+    return fused
 
 
 def _kernel(node: fx.Node, network: fx.GraphModule) -> BlockSparseConv2d | None:
@@ -157,22 +163,22 @@ def _fuse_depthwise(
     network: fx.GraphModule,
     timer: Timer,
     form_cache: MutableMapping[str, Choice],
-) -> None:
-    """Fuse a depthwise convolution, and the activation after it, whose only user is `node`."""
+) -> str | None:
+    """Fuse a depthwise convolution whose only user is `node`, and return its name if it was."""
     module, source = _kernel(node, network), node.args[0] if node.args else None
     if module is None or not isinstance(source, fx.Node) or not _is_pointwise(module):
-        return
+        return None
     activation = _activation(source, network) if _only_user(source) is node else None
     first = source.all_input_nodes[0] if activation is not None else source
     conv = _module(first, network)
     if not isinstance(conv, nn.Conv2d) or not _is_depthwise(conv) or len(first.users) != 1:
-        return
+        return None
     if activation is None and first is not source:
-        return
+        return None
     x = first.args[0] if first.args else None
     shape = _tensor(x) if isinstance(x, fx.Node) else None
     if shape is None or sum(other.target == first.target for other in network.graph.nodes) > 1:
-        return
+        return None
     fused = module.after_depthwise(
         _geometry(conv, module), conv.weight, conv.bias, activation or "none"
     )
@@ -190,6 +196,8 @@ def _fuse_depthwise(
     if _choose(fused, image, staged, lambda: fused(image, residual), timer, form_cache) == FUSED:
         network.set_submodule(str(node.target), fused)
         node.args = (x, *node.args[1:])
+        return str(first.target)
+    return None
 
 
 _MODULE_OF = {name: kind for kind, name in _MODULES.items()}
@@ -235,6 +243,7 @@ def _choose(
         "dtype": str(image.dtype),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
+        "kernels": kernels_in_use(),
     }
     key = json.dumps(facts, sort_keys=True)
     if key not in form_cache:

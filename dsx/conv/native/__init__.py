@@ -1,5 +1,20 @@
 """Compiled kernels in C++."""
 
+from dsx.conv.native.interface import EXPORTED_OPERATOR
+from dsx.conv.native.kernel import missing
 from dsx.conv.native.library import Kernels, buffer_bytes, kernels, release_buffers, use
+from dsx.conv.native.module import BlockSparseConv2d
+from dsx.conv.native.runtime import library_name, runtime_files
 
-__all__ = ["Kernels", "buffer_bytes", "kernels", "release_buffers", "use"]
+__all__ = [
+    "EXPORTED_OPERATOR",
+    "BlockSparseConv2d",
+    "Kernels",
+    "buffer_bytes",
+    "kernels",
+    "library_name",
+    "missing",
+    "release_buffers",
+    "runtime_files",
+    "use",
+]

@@ -4,6 +4,8 @@ This file uses only the standard library, because the build of the wheel and exp
 it by its path, without dsx and torch. Run as a program, it compiles the library of a checkout.
 """
 
+import functools
+import hashlib
 import os
 import shlex
 import shutil
@@ -64,6 +66,20 @@ class Compiler:
     def instruction_sets(self) -> list[str]:
         """Instruction sets of the target that have a source file of their own."""
         return list(INSTRUCTION_SETS) if "__x86_64__" in self.macros else []
+
+
+@functools.cache
+def version() -> str:
+    """Return the version of the kernels.
+
+    Returns:
+        Eight hexadecimal digits: a hash of the sources and of the flags of the compiler.
+    """
+    content = hashlib.sha256(repr((FLAGS, INSTRUCTION_SETS)).encode())
+    for source in sorted(SOURCES.iterdir()):
+        content.update(source.name.encode())
+        content.update(source.read_bytes())
+    return content.hexdigest()[:8]
 
 
 def find_compiler(command: str | None = None) -> Compiler | None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dsx.conv.native import library
 from dsx.conv.native.gpu import operators as gpu
+from dsx.conv.native.interface import ACTIVATIONS, SUFFIXES, LayerStructure
 from dsx.conv.native.plan import Plan
 from dsx.conv.sparsity.geometry import Geometry
 from dsx.errors import DsxError, Unsupported
@@ -18,26 +19,8 @@ from dsx.errors import DsxError, Unsupported
 MAX_ELEMENTS = 2**31
 """Number of elements from which a tensor is refused."""
 
-ACTIVATIONS = ("none", "relu", "relu6", "hardswish")
-"""Activations that the kernel can apply, in the order of source/interface.h."""
-
 PRODUCERS = ("auto", "in place", "padded", "flat", "gathered")
 """Ways to provide the input of a tile, in the order of source/interface.h."""
-
-SUFFIXES = {torch.float32: "f32", torch.float64: "f64"}
-"""Number formats of the kernels, with the endings of the names of their functions."""
-
-
-class _Layer(ctypes.Structure):
-    """The constant part of a convolution, as in source/interface.h."""
-
-    _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("plan", "weights", "bias", "depthwise")),
-        *((name, ctypes.c_void_p) for name in ("depthwise_bias", "merge", "scale")),
-        *((name, ctypes.c_int32) for name in ("merged", "terms")),
-        *((name, ctypes.c_int32) for name in ("activation", "depthwise_activation")),
-        *((name, ctypes.c_int32) for name in ("producer", "super_tile")),
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +67,9 @@ class Layer:
                     torch.int32 if field.name in ("plan", "merge") else self.weights.dtype
                 )
 
-    def structure(self) -> _Layer:
+    def structure(self) -> LayerStructure:
         """Return the C structure, which is valid as long as the tensors are."""
-        return _Layer(
+        return LayerStructure(
             self.plan.data_ptr(),
             self.weights.data_ptr(),
             _pointer(self.bias),
@@ -257,7 +240,7 @@ def _too_large(shape: Sequence[int]) -> DsxError:
     )
 
 
-def run(name: str, layer: _Layer, x: Tensor, other: Tensor | None, output: Tensor) -> None:
+def run(name: str, layer: LayerStructure, x: Tensor, other: Tensor | None, output: Tensor) -> None:
     """Run a kernel.
 
     Args:

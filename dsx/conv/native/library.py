@@ -13,7 +13,8 @@ from pathlib import Path
 # and both use the same threads.
 import torch  # noqa: F401
 
-from dsx.conv.native.compiling import LIBRARY
+from dsx.conv.native.compiling import LIBRARY, version
+from dsx.conv.native.interface import declare
 from dsx.errors import DsxError, Unsupported, unknown
 
 ABI_VERSION = 1
@@ -32,12 +33,19 @@ class Kernels:
             supports, best first.
         instruction_set: Name of the one in use.
         has_threads: Whether the kernels can use several threads.
+        version: Hash of the sources and of the flags of the compiler.
     """
 
     path: str
     instruction_sets: tuple[str, ...]
     instruction_set: str
     has_threads: bool
+    version: str
+
+    @property
+    def identity(self) -> str:
+        """Version and instruction set, on which the speed of the kernels depends."""
+        return f"{self.version} {self.instruction_set}"
 
 
 def kernels() -> Kernels | Unsupported:
@@ -54,6 +62,7 @@ def kernels() -> Kernels | Unsupported:
         instruction_sets=_instruction_sets(library),
         instruction_set=library.dsx_instruction_set().decode(),
         has_threads=bool(library.dsx_has_threads()),
+        version=version(),
     )
 
 
@@ -111,19 +120,7 @@ def load() -> ctypes.CDLL | Unsupported:
             f"'{path}' was compiled for another version of dsx (interface {version} instead "
             f"of {ABI_VERSION}); install dsx again"
         )
-    library.dsx_instruction_sets.restype = ctypes.c_char_p
-    library.dsx_instruction_set.restype = ctypes.c_char_p
-    library.dsx_use.argtypes = [ctypes.c_char_p]
-    library.dsx_buffer_bytes.restype = ctypes.c_int64
-    library.dsx_release_buffers.restype = None
-    pointer, number = ctypes.c_void_p, ctypes.c_int64
-    for suffix in ("f32", "f64"):
-        for name in ("conv", "gradient"):
-            function = getattr(library, f"dsx_{name}_{suffix}")
-            function.argtypes = [pointer, *[number] * 3, *[pointer] * 3, ctypes.c_int]
-        for name in ("pack", "unpack"):
-            function = getattr(library, f"dsx_{name}_{suffix}")
-            function.argtypes, function.restype = [pointer, pointer, number, pointer], None
+    declare(library)
     return library
 
 

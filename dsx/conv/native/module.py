@@ -34,7 +34,7 @@ class BlockSparseConv2d(nn.Module):
         scale: Factor of each sum, (Cout,), or None.
 
     Attributes:
-        activation: Activation of the output, one of `kernel.ACTIVATIONS`.
+        activation: Activation of the output, one of `interface.ACTIVATIONS`.
         depthwise_activation: Activation after the depthwise convolution.
     """
 

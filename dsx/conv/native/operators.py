@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dsx.conv.native import kernel
 from dsx.conv.native.gpu import operators as gpu
+from dsx.conv.native.interface import PACKED_ARGUMENTS
 from dsx.conv.native.kernel import Layer
 from dsx.conv.native.plan import Mask, Numbers, Plan, make_plan, transposed
 from dsx.conv.sparsity.geometry import Geometry
@@ -24,10 +25,7 @@ from dsx.errors import DsxError
 _SIGNATURES = (
     "block_sparse_conv2d(Tensor input, Tensor weight, Tensor? bias, Tensor[] plans, int[] geometry)"
     " -> Tensor",
-    # The counter of FLOPs finds the weights, the depthwise filters and the merge by their places.
-    "block_sparse_conv2d_packed(Tensor input, Tensor weights, Tensor? bias, Tensor? residual, "
-    "Tensor? depthwise, Tensor? depthwise_bias, Tensor? merge, Tensor? scale, Tensor plan, "
-    "int[] geometry, str activation, str depthwise_activation) -> Tensor",
+    f"block_sparse_conv2d_packed{PACKED_ARGUMENTS}",
     "block_sparse_weight_gradient(Tensor input, Tensor gradient, Tensor weight, Tensor[] plans, "
     "int[] geometry) -> Tensor",
 )

@@ -15,18 +15,25 @@ from torch import Tensor, fx, nn
 
 from dsx.conv import Deployed, DsxConv
 from dsx.errors import printable
-from dsx.export.packing import unpacking
+from dsx.export.packing import unpacking, unpacking_native
 from dsx.export.packing.norms import Factors, Norm, find_norms
 from dsx.export.packing.recipes import FORMS, STAGED, Recipe, build_recipe, literal, stored_item
 
 WIDTH = 96
-FUNCTIONS = {name: value for name, value in vars(unpacking).items() if inspect.isfunction(value)}
+FUNCTIONS = {
+    name: value
+    for module in (unpacking, unpacking_native)
+    for name, value in vars(module).items()
+    if inspect.isfunction(value)
+}
 """Functions that the code may call."""
 ROUNDING = {
     torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.03, torch.float16: 4e-3,
 }  # fmt: skip
 """Largest difference of an unpacked number, relative to the largest number of its tensor."""
 
+_FUSED = {"depthwise": "weight", "depthwise_bias": "bias"}
+"""Names of the tensors of a fused depthwise convolution, with their own names."""
 _Folded = Norm | Factors | None
 """Modules that may be folded into a convolution."""
 
@@ -75,6 +82,12 @@ class _Part:
     names: list[str] = field(default_factory=list)
     tensors: list[Tensor] = field(default_factory=list)
 
+    @property
+    def plan(self) -> Tensor | None:
+        """The table of the plan of a native form."""
+        found = zip(self.names, self.tensors, strict=True)
+        return next((tensor for name, tensor in found if name.endswith(".plan")), None)
+
 
 class _Packing:
     """A packed network in progress.
@@ -93,7 +106,7 @@ class _Packing:
         targets: Mapping[str, str],
         sample: Tensor,
     ) -> None:
-        self.choices, self.folds = deployed.choices, deployed.folds
+        self.choices, self.folds, self.fused = deployed.choices, deployed.folds, deployed.fused
         self.designed = _on_cpu(deployed.designed)
         self.targets = targets
         self.flat = {name: tensor.detach().cpu() for name, tensor in _used(flat, targets)}
@@ -111,7 +124,11 @@ class _Packing:
         if name in self.targets:
             return self.targets[name]
         part, _, own = name.partition(".")
-        return f"{self.targets[part]}.{own}"
+        target = self.targets[part]
+        # The tensors of a depthwise convolution that was fused are still its own.
+        if own in _FUSED and target in self.fused:
+            return f"{self.fused[target]}.{_FUSED[own]}"
+        return f"{target}.{own}"
 
     def _folded_norms(self, images: Tensor) -> Iterator[tuple[str, Norm]]:
         """Iterate over the batch norms of the design that the deployed network does not contain."""
@@ -147,6 +164,8 @@ class _Packing:
             return
         own_name = self._deployed_name(name)
         form = self.choices[own_name].form if own_name in self.choices else "conv"
+        if form == f"{STAGED}block_sparse" and part.names[0].endswith(".plan"):
+            form = "block_sparse"  # both stages were fused
         if form.removeprefix(STAGED) not in FORMS:
             # Tensors of a form that is not part of dsx are stored unchanged.
             return
@@ -174,7 +193,7 @@ class _Packing:
         """Find the batch norm with which the recipe reproduces the deployed tensors best."""
         best, least = None, ROUNDING[self.dtype]
         for norm in tried:
-            own = build_recipe(name, conv, form, norm)
+            own = build_recipe(name, conv, form, norm, part.plan)
             difference = _difference(
                 _run(own, {**own.stored, **self._stored_of(norm)}), part.tensors
             )

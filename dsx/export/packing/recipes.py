@@ -28,6 +28,7 @@ from dsx.export.packing.norms import Factors, Norm
 STAGED = "depthwise + "
 FORMS = (
     "conv", "dense", "box", "grouped", "split", "shifted", "window_gemm", "maps_merge", "rebuilt",
+    "block_sparse", "merged_maps",
 )  # fmt: skip
 """Deployed forms with a recipe; `conv` is an nn.Conv2d that is deployed unchanged."""
 PER_OUTPUT = " * factor[:, None, None, None]"
@@ -105,7 +106,13 @@ def factors_line(norm: Norm | Factors) -> str:
     return f"factor, shift = factor_and_shift({float(norm.eps)!r}, {', '.join(parts)})"
 
 
-def build_recipe(name: str, conv: nn.Module, form: str, norm: Norm | Factors | None) -> Recipe:
+def build_recipe(
+    name: str,
+    conv: nn.Module,
+    form: str,
+    norm: Norm | Factors | None,
+    plan: Tensor | None = None,
+) -> Recipe:
     """Build the recipe of a convolution.
 
     Args:
@@ -113,11 +120,14 @@ def build_recipe(name: str, conv: nn.Module, form: str, norm: Norm | Factors | N
         conv: The trained convolution, of dsx or an nn.Conv2d.
         form: One of `FORMS`, or `depthwise + <form>` of a separable convolution.
         norm: Folded batch norm or factors, whose tensors are stored as well; None without one.
+        plan: Table of the plan of a native form; None for the other forms.
 
     Returns:
         The recipe.
     """
     writer = _Writer(form)
+    if plan is not None:
+        writer.lines.append(f"plan = {writer.keep(f'{name}.plan', plan)}")
     if norm is not None:
         writer.lines.append(factors_line(norm))
     result = writer.convolution(name, conv, folded=norm is not None)
@@ -154,11 +164,20 @@ class _Writer:
         assert isinstance(conv, nn.Conv2d)
         if self.form != "conv":
             return self._windowed(name, _as_fixed(conv), folded)
-        weight = self._keep(f"{name}.weight", conv.weight)
+        weight = self.keep(f"{name}.weight", conv.weight)
         self.lines.append(f"weight = {weight}{PER_OUTPUT if folded else ''}")
         return _list("weight", self._bias(f"{name}.bias", conv.bias, folded))
 
-    def _keep(self, name: str, tensor: Tensor) -> str:
+    def keep(self, name: str, tensor: Tensor) -> str:
+        """Store a tensor, and return the expression that reads it.
+
+        Args:
+            name: Name of the tensor.
+            tensor: The tensor.
+
+        Returns:
+            Python code.
+        """
         self.stored[name] = tensor.detach()
         return stored_item(name)
 
@@ -168,20 +187,22 @@ class _Writer:
             self.lines += ["bias = shift"] if folded else []
             return "bias" if folded else None
         shifted = " * factor + shift" if folded else ""
-        self.lines.append(f"bias = {self._keep(name, bias)}{shifted}")
+        self.lines.append(f"bias = {self.keep(name, bias)}{shifted}")
         return "bias"
 
     def _separable(self, name: str, conv: SeparableConv2d, folded: bool) -> str:
         stage = conv.depthwise
         assert stage.bias is not None
-        weight = self._keep(f"{name}.depthwise.weight", stage.weight)
-        shift = self._keep(f"{name}.depthwise.bias", stage.bias)
+        weight = self.keep(f"{name}.depthwise.weight", stage.weight)
+        shift = self.keep(f"{name}.depthwise.bias", stage.bias)
         inner = self.form.removeprefix(STAGED)
         if inner != self.form:
             self.form = inner
             points = self._windowed(f"{name}.pointwise", conv.pointwise, folded)
             return f"[{weight}, {shift}, *{points}]"
         points = self._windowed(f"{name}.pointwise", conv.pointwise, folded)
+        if self.form == "block_sparse":
+            return f"[*{points}, {weight}, {shift}]"
         self.lines.append(f"weight, *bias = {points}")
         self.lines.append(f"weight, more = merged(weight, {weight}, {shift})")
         return "[weight, sum(bias, more)]"
@@ -210,7 +231,7 @@ class _Writer:
         self.lines.append(f"shapes = kernel_shapes({drawings})")
         rule = _rule(conv, layout)
         if rule is None:
-            table = self._keep(f"{name}.which", layout.which.to(torch.int32))
+            table = self.keep(f"{name}.which", layout.which.to(torch.int32))
             rule = f"{table}.long()"
         self.lines.append(f"which = {rule}")
 
@@ -222,7 +243,7 @@ class _Writer:
             assert isinstance(conv, FixedConv2d)
             self._supports(name, conv)
             numbers = conv.weight[conv.frame.live]
-        stored = self._keep(f"{name}.weight", numbers)
+        stored = self.keep(f"{name}.weight", numbers)
         factor = PER_OUTPUT if folded else ""
         self.lines.append(f"weight = place({stored}, shapes[which]){factor}")
 
@@ -241,10 +262,10 @@ class _Writer:
             packed = pack_bits((scores > 0).permute(3, 2, 0, 1).long(), 1)
             numbers = f"unpack_bits({packed_name}, 1, {outputs * inputs * rows * columns})"
             blocks = f"{numbers}.bool().reshape({outputs}, {inputs}, {rows}, {columns})"
-        self._keep(f"{name}.shapes", packed)
+        self.keep(f"{name}.shapes", packed)
         enabled = f"torch.ones({conv.out_channels}, dtype=torch.bool)"
         if not conv.enabled.all():
-            enabled = self._keep(f"{name}.enabled", conv.enabled)
+            enabled = self.keep(f"{name}.enabled", conv.enabled)
         sizes = f"{conv.spec.block_in}, {enabled}, {conv.spec.block_out}, {conv.in_channels}"
         self.lines.append(f"blocks = {blocks}")
         self.lines.append(f"shapes, which = learned_shapes(blocks, {sizes})")
@@ -254,15 +275,15 @@ class _Writer:
         self._supports(name, conv)
         k, splits, outputs = conv.spec.binary_basis, conv.spec.splits, conv.out_channels
         signs = conv.basis.detach()[:, :, conv.frame.positions] > 0
-        packed = self._keep(f"{name}.basis", pack_bits(signs.long(), 1))
+        packed = self.keep(f"{name}.basis", pack_bits(signs.long(), 1))
         width = (k - 1).bit_length()
-        numbers = self._keep(f"{name}.selection", pack_bits(conv.chosen, width))
+        numbers = self.keep(f"{name}.selection", pack_bits(conv.chosen, width))
         self.lines += [
             f"basis = place_signs({packed}, {k}, {signs.shape[1]}, shapes.any(0))",
             f"chosen = unpack_bits({numbers}, {width}, {outputs * splits})"
             f".reshape({outputs}, {splits})",
         ]
-        factors = [] if conv.scale is None else [self._keep(f"{name}.scale", conv.scale)]
+        factors = [] if conv.scale is None else [self.keep(f"{name}.scale", conv.scale)]
         factors += ["factor"] if folded else []
         self.lines += [f"scale = {' * '.join(factors)}"] if factors else []
         self.scale, self.dtype = "scale" if factors else None, conv.basis_proxy.dtype
@@ -275,6 +296,11 @@ class _Writer:
             return self._maps(conv, box, bias)
         if binary and self.form == "rebuilt":
             return self._rebuilt(conv, box, bias)
+        if self.form == "merged_maps":
+            arguments = f"basis.to({self.dtype}), chosen, channels, shapes, which"
+            packed = f"merged_maps({arguments}, {conv.in_channels}, plan)"
+            self.lines.append(f"packed, merge = {packed}")
+            return _list("plan", "packed", bias, "merge", self.scale)
         if binary:
             self.lines.append(f"weight = stack(basis, chosen, shapes[which]).to({self.dtype})")
             if self.scale is not None:
@@ -288,6 +314,9 @@ class _Writer:
             matrices = f"*window_gemm(weight{box}, channels, {inputs}, {step})"
             return _list(matrices, bias and "bias[:, None]")
         return {
+            "block_sparse": _list(
+                "plan", f"block_sparse(spread(weight, channels, {inputs}), plan)", bias
+            ),
             "dense": _list(f"spread(weight, channels, {inputs})", bias),
             "box": _list(f"spread(weight{box}, channels, {inputs})", bias),
             "grouped": _list(f"weight{box}", bias),

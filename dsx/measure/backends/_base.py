@@ -32,6 +32,7 @@ class Backend:
         dtypes: Supported dtypes by their names in torch.
         devices: Supported devices.
         own_layout: Whether the backend selects the memory layout regardless of `channels_last`.
+        native_forms: Whether the backend can call the compiled kernels of dsx.
     """
 
     prepare: Prepare
@@ -43,3 +44,4 @@ class Backend:
     dtypes: tuple[str, ...] = ("float32", "float64", "bfloat16")
     devices: tuple[str, ...] = ("cpu", "cuda")
     own_layout: bool = False
+    native_forms: bool = False

@@ -11,6 +11,7 @@ from torch import Tensor
 from dsx.errors import DsxError, Unsupported
 from dsx.lookup import find
 from dsx.measure.backends._base import Backend
+from dsx.measure.backends._forms import no_native_forms
 from dsx.space.yaml import Measure
 
 
@@ -38,6 +39,9 @@ def unsupported(measure: Measure) -> UnsupportedSetting | None:
     if problem is None and measure.device == "cuda" and not torch.cuda.is_available():
         reason = "torch finds no CUDA device on this machine (allowed here: cpu)"
         return UnsupportedSetting(reason, key="device")
+    if problem is None and measure.deploy == "native" and (found := no_native_forms(measure)):
+        reason = f"native: {found.reason} (allowed here: auto, portable)"
+        return UnsupportedSetting(reason, key="deploy")
     return problem
 
 

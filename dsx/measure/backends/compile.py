@@ -99,4 +99,4 @@ def _unsupported() -> Unsupported | None:
     )
 
 
-BACKEND = Backend(prepare=prepare, unsupported=_unsupported, times_forms=False)
+BACKEND = Backend(prepare=prepare, unsupported=_unsupported, times_forms=False, native_forms=True)

@@ -23,4 +23,4 @@ def prepare(networks: Sequence[nn.Module], sample: Tensor, threads: int) -> list
     return [functools.partial(network, sample) for network in networks]
 
 
-BACKEND = Backend(prepare=prepare)
+BACKEND = Backend(prepare=prepare, native_forms=True)

@@ -18,6 +18,7 @@ from dsx.analysis import Measurement, OperatorCount, Provenance, exact
 from dsx.conv import DsxConv, duplicate
 from dsx.conv.graph import swap
 from dsx.conv.modules import BasisMaps
+from dsx.conv.native import EXPORTED_OPERATOR
 from dsx.errors import WorkFailed, raise_out_of_memory
 from dsx.measure.candidate import Candidate
 from dsx.measure.metrics._base import Metric
@@ -203,7 +204,8 @@ def _traced(network: nn.Module, sample: Tensor) -> tuple[int, Mapping[str, int]]
     # Deployed forms use these to accumulate products and binary maps.
     analysis.set_op_handle("aten::baddbmm_", _count_baddbmm)
     analysis.set_op_handle("aten::embedding_bag", _count_embedding_bag)
-    analysis.set_op_handle("dsx::block_sparse_conv2d_packed", _count_block_sparse)
+    for operator in ("dsx::block_sparse_conv2d_packed", EXPORTED_OPERATOR):
+        analysis.set_op_handle(operator, _count_block_sparse)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     analysis.tracer_warnings("none")
     counted = analysis.by_operator()

@@ -12,9 +12,10 @@ from typing import Any
 from dsx.activity import Kind, activity
 from dsx.analysis import Measurement
 from dsx.lookup import find
-from dsx.measure.backends import Backend, versions
+from dsx.measure.backends import Backend
 from dsx.measure.candidate import Candidate, Exported
 from dsx.measure.metrics._base import Metric
+from dsx.measure.run_settings import run_settings
 from dsx.measure.timing.clock import clock_for
 from dsx.measure.timing.interleaved import PROTOCOL, time_interleaved
 from dsx.measure.timing.reference_workload import reference_backend
@@ -112,8 +113,8 @@ def protocol(space: SearchSpace) -> Mapping[str, Any]:
     Returns:
         Plain JSON values.
     """
-    measure = space.file.measure
-    return {**PROTOCOL, **measure.model_dump(), "packages": versions(measure.backend)}
+    # The duration of a timing is a part of its protocol, but not of those of other metrics.
+    return {**PROTOCOL, **space.file.measure.model_dump(), **run_settings(space.file.measure)}
 
 
 METRIC = Metric(

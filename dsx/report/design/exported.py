@@ -1,6 +1,7 @@
 """The result of an export, as table, JSON or CSV."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -29,6 +30,10 @@ _DEPLOYED = (
     "deployed: counts of the loaded network, with folded batch norms and the zeros of dense forms"
 )
 _TRAINED = "weights: trained for this export, because no weights of this training are stored"
+_NATIVE = (
+    "native forms: the first load compiles the kernels with a C++ compiler, which takes up to a "
+    "minute; they run on the CPU"
+)
 _RUNNING = ("running_mean", "running_var", "num_batches_tracked")
 
 
@@ -73,7 +78,11 @@ def print_bundle(folder: Path, manifest: Mapping[str, Any], format: str) -> None
         out.print(f"batch norms: {remaining}", soft_wrap=True)
     for skipped in manifest["not_verified"]:
         out.print(f"not verified: {skipped['check']}: {skipped['reason']}", soft_wrap=True)
-    out.print(f"files: {', '.join([*manifest['files'], 'manifest.json'])}", soft_wrap=True)
+    if manifest["kernels"] is not None:
+        out.print(_NATIVE, soft_wrap=True)
+    # The files of a folder are many.
+    files = dict.fromkeys(re.sub("/.*", "/", name) for name in manifest["files"])
+    out.print(f"files: {', '.join([*files, 'manifest.json'])}", soft_wrap=True)
 
 
 def _row(name: str, numbers: Numbers) -> Row:

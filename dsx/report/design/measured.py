@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from dsx.analysis import DeploymentFacts
+from dsx.measure.backends import resolved
 from dsx.report.text.console import console, transliterate
 from dsx.report.text.listing import listing, print_rows
 from dsx.report.text.numbers import annotated, counted_unit, flag_notes, relative, title
@@ -79,7 +80,7 @@ def about_design(space: SearchSpace, design: Design) -> dict[str, object]:
         "baseline": space.baseline.id,
         "description": design.description(space.analysis),
         "spec": design.spec_json(),
-        "measure": space.file.measure.model_dump(),
+        "measure": resolved(space.file.measure).model_dump(),
     }
 
 
@@ -92,7 +93,7 @@ def conditions(space: SearchSpace) -> str:
     Returns:
         Such as "batch 8, float32, 1 thread, eager, portable, cpu".
     """
-    measure = space.file.measure
+    measure = resolved(space.file.measure)
     threads = f"{measure.threads} thread{'s' if measure.threads > 1 else ''}"
     parts = [f"batch {measure.batch}", measure.dtype, threads, measure.backend, measure.deploy]
     return ", ".join([*parts, measure.device, *["channels last"] * measure.channels_last])

@@ -7,7 +7,7 @@ from dsx.activity import Event, Kind
 from dsx.errors import DsxError, Unsupported, parameter
 from dsx.lookup import find, names
 from dsx.measure import Candidate, Metric
-from dsx.measure.backends import Backend, unsupported
+from dsx.measure.backends import Backend, unsupported, with_other_settings
 from dsx.measure.metrics.latency_ms import NAME as LATENCY
 from dsx.process import torch_threads
 from dsx.search.candidates import lock_wait
@@ -15,7 +15,7 @@ from dsx.search.design.measure_design import DesignMeasurement, MetricResult
 from dsx.search.evaluator import read_metrics
 from dsx.search.failures import failing_as_trial
 from dsx.search.plan import Plan, plan_metrics
-from dsx.space import SearchSpace, with_measure_settings
+from dsx.space import SearchSpace
 from dsx.space.weights import state_of
 
 ALL, EAGER = "all", "eager"
@@ -81,7 +81,7 @@ def _usable(
     spaces: dict[str, SearchSpace] = {}
     problems: dict[str, Unsupported] = {}
     for name in dict.fromkeys([EAGER, *(names(Backend) if everything else wanted)]):
-        remade = with_measure_settings(space, backend=name)
+        remade = with_other_settings(space, backend=name)
         problem = unsupported(remade.file.measure)
         if problem is None:
             spaces[name] = remade

@@ -10,7 +10,7 @@ from dsx.analysis import Entry, Estimate
 from dsx.conv import ConvSpec
 from dsx.conv.deploy import Choice as FormChoice
 from dsx.errors import SpecError, StorageError, parameter
-from dsx.search.resume import difference_of
+from dsx.search.resume import difference_of, with_stored_forms
 from dsx.space import Design, SearchSpace, build_space
 from dsx.space.yaml import read_source
 from dsx.store.database import DamagedRow, StudyRow
@@ -65,7 +65,7 @@ def load_selected(
     """
     entry = _picked(study, pick)
     with permitted(space, trust):
-        space = study_space(study.row, space)
+        space = with_stored_forms(study_space(study.row, space), study.row)
         design = design_of(space, entry)
     return SelectedDesign(
         study=study.row.name,

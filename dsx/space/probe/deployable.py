@@ -30,12 +30,13 @@ class _CyclingTimer:
         return [float((index - self.preferred) % len(runs)) for index in range(len(runs))]
 
 
-def check_deployed(network: nn.Module, sample: Tensor) -> None:
+def check_deployed(network: nn.Module, sample: Tensor, native: bool = False) -> None:
     """Deploy a redesigned network in each of its deployed forms, and check the outputs.
 
     Args:
         network: Redesigned network in eval mode.
         sample: Input batch.
+        native: Whether to include forms that require native kernels of dsx.
 
     Raises:
         DsxError: If a deployed network does not run on the sample, or computes another output.
@@ -43,7 +44,7 @@ def check_deployed(network: nn.Module, sample: Tensor) -> None:
     expected, timer = run(network, sample), _CyclingTimer()
     while timer.preferred <= timer.largest:
         try:
-            deployed = deploy(network, sample, timer=timer)
+            deployed = deploy(network, sample, timer=timer, native=native)
             output = run(deployed, sample)
         except DsxError as error:
             raise DsxError(f"deployed, {error}") from error

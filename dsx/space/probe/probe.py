@@ -48,7 +48,8 @@ def probe(space: SearchSpace) -> tuple[str, ...]:
             notes = check_behaviour(network, images)
             check_measured(network, space)
             check_state(network, check_trained(network, space), images)
-            _check_deployed(_check_slots(network, space), images)
+            native = space.file.measure.deploy != "portable"
+            _check_deployed(_check_slots(network, space), images, native)
             if space.missing is None and space.file.weights is not None:
                 notes = check_behaviour(space.network(), images)
     # The error already names a key.
@@ -126,10 +127,10 @@ def _check_slots(network: nn.Module, space: SearchSpace) -> nn.Module:
     return redesigned
 
 
-def _check_deployed(network: nn.Module, images: Tensor) -> None:
+def _check_deployed(network: nn.Module, images: Tensor, native: bool) -> None:
     """Deploy a redesigned network; if it fails, report whether random numbers are the reason."""
     try:
-        check_deployed(network, images)
+        check_deployed(network, images, native)
     except DsxError as error:
         draws = random_sources(network, images)
         if not draws:

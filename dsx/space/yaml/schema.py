@@ -199,9 +199,11 @@ class Measure(_Part):
     backend: str = "eager"
     """Runtime of the network: `eager`, `compile`, `onnxruntime` or `openvino`
     ([backends](latency.md#backends))."""
-    deploy: Literal["portable", "native"] = "portable"
-    """`portable` for deployed forms of operators of torch, or `native` for kernels of dsx as well,
-    where available."""
+    deploy: Literal["auto", "portable", "native"] = "auto"
+    """[Deployed forms](latency.md#native-and-portable-forms): `portable` for those that consist of
+    operators of torch, `native` for those that call the compiled kernels of dsx as well, or `auto`,
+    which is resolved when a study is created: `native` if the kernels can run the network, else
+    `portable`."""
     cuda_graph: bool = False
     """Whether a GPU replays the forward pass as a CUDA graph."""
     target_width: Annotated[float, Field(gt=0, lt=1)] = 0.05

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from dsx.conv import ConvSpec, DsxConv, build, preset
 from dsx.conv.deploy import Choice, Runner
 from dsx.conv.deploy._choose import candidates, choose, situation
 from dsx.conv.modules.learned import LearnedConv2d
+from dsx.conv.native import Kernels
 from dsx.conv.timing import Run
 from tests.conv.deploy.networks import BINARY, CORNERS, CROSS, LEARNED, SEPARABLE, SLIDING
 
@@ -200,3 +202,13 @@ def test_threads_are_part_of_the_situation() -> None:
         assert situation(convolution(), X, native=False) != base
     finally:
         torch.set_num_threads(threads)
+
+
+def test_the_kernels_are_part_of_the_situation(native: Kernels) -> None:
+    portable, with_kernels = (situation(convolution(), X, native=one) for one in (False, True))
+    assert json.loads(portable)["native"] is False
+    assert json.loads(with_kernels)["native"] == f"{native.version} {native.instruction_set}"
+
+
+def test_without_kernels_native_forms_have_a_situation_of_their_own(no_kernels: Path) -> None:
+    assert json.loads(situation(convolution(), X, native=True))["native"] is None

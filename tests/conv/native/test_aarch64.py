@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dsx.conv.native import kernel
 from dsx.conv.native.compiling import SOURCES, Compiler, compile_library, find_compiler
+from dsx.conv.native.interface import SUFFIXES
 from dsx.conv.native.kernel import Layer
 from dsx.conv.native.library import ABI_VERSION
 from dsx.conv.native.plan import make_plan
@@ -81,7 +82,7 @@ class Call:
         sized = (
             struct.pack("<q", len(content)) + content for content in (bytes(structure), *contents)
         )
-        number = FUNCTIONS.index(f"{self.function}_{kernel.SUFFIXES[self.x.dtype]}")
+        number = FUNCTIONS.index(f"{self.function}_{SUFFIXES[self.x.dtype]}")
         size = (self.x.shape[0], *self.x.shape[2:])
         return struct.pack("<6i", number, *size, self.threads, len(pointers)) + b"".join(sized)
 

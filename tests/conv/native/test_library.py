@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dsx.conv.native import Kernels, kernels, use
-from dsx.conv.native.compiling import LIBRARY, SOURCES, Compiler, compile_library
+from dsx.conv.native.compiling import LIBRARY, SOURCES, Compiler, compile_library, version
 from dsx.conv.native.library import ABI_VERSION, VARIABLE, load
 from dsx.errors import DsxError, Unsupported
 
@@ -77,6 +77,7 @@ def test_the_variable_names_another_library(other: Path, compiler: Compiler) -> 
         instruction_sets=("baseline",),
         instruction_set="baseline",
         has_threads=bool(compiler.openmp),
+        version=version(),
     )
 
 

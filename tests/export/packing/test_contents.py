@@ -14,14 +14,16 @@ from torch.nn.utils.parametrizations import weight_norm
 from dsx.conv import ConvSpec, Deployed, deploy, preset
 from dsx.conv.deploy import Form
 from dsx.conv.modules.binary import BinaryConv2d
+from dsx.conv.native import Kernels
 from dsx.conv.spec.presets import preset_names
 from dsx.export.model_py import WEIGHTS, write
 from dsx.export.packing.contents import AS_DEPLOYED, NOT_NEEDED, read_contents, tensor_shares
 from dsx.export.verify import load_exported
-from dsx.lookup import names
+from dsx.lookup import find, names
 from dsx.space import redesign
 from dsx.space.network.analysis import analyse_network
 from tests.export.always import Always
+from tests.search.forms import let_forms_be
 
 IMAGES = torch.randn(2, 8, 7, 7, generator=torch.Generator().manual_seed(0))
 
@@ -128,28 +130,85 @@ def test_the_files_compute_the_outputs_of_the_design(name: str, tmp_path: Path) 
     torch.testing.assert_close(load_exported(tmp_path)(IMAGES), expected, rtol=0, atol=1e-5 * scale)
 
 
-@pytest.mark.parametrize("form", [*names(Form), "depthwise + window_gemm"])
-def test_all_forms_store_the_same_tensors(form: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "form", [*names(Form), "depthwise + window_gemm", "depthwise + block_sparse"]
+)
+def test_all_forms_store_the_same_tensors(
+    form: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    native = find(Form, form.removeprefix("depthwise + ")).native
+    if native:
+        request.getfixturevalue("native")
     spec = {
         "box": COMBINATIONS["blocks of a row"],
         "grouped": COMBINATIONS["interleaved groups"],
+        "merged_maps": ConvSpec(kernel_shape="corners", binary_basis=2, splits=4, scale=True),
         "maps_merge": ConvSpec(kernel_shape="corners", binary_basis=2, splits=4, scale=True),
         "rebuilt": COMBINATIONS["basis under a window"],
         "shifted": ConvSpec(kernel_shape="cross"),
         "split": ConvSpec(kernel_shape="learned", rigid=True, block_in=4, block_out=8),
         "window_gemm": COMBINATIONS["wrapping window"],
         "depthwise + window_gemm": COMBINATIONS["separable"],
+        "depthwise + block_sparse": COMBINATIONS["separable"],
     }.get(form, COMBINATIONS["cyclic"])
     network = randomised(redesign(Net(), {"second": spec}))
-    deployed = deploy(network, IMAGES, form_cache=Always(form))
+    deployed = deploy(network, IMAGES, form_cache=Always(form), native=native)
     assert deployed.choices["second"].form == form
-    found = exported(network, tmp_path, form)
+    write(deployed, IMAGES, "A network.", tmp_path)
+    found = read_contents(network, tmp_path / WEIGHTS)
     cost = analyse_network(Net(), IMAGES).cost_of(network)
     assert (found.bits, found.missing) == (cost.bits, {})
     expected = network(IMAGES)
     torch.testing.assert_close(
         load_exported(tmp_path)(IMAGES), expected, rtol=0, atol=1e-5 * float(expected.abs().max())
     )
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_native_forms_store_the_tensors_of_the_design(
+    name: str, tmp_path: Path, native: Kernels
+) -> None:
+    network = redesigned(EVERYTHING[name])
+    deployed = deploy(network, IMAGES, form_cache=Always("block_sparse"), native=True)
+    assert deployed.kernels == (None if name == "standard" else native.identity)
+    write(deployed, IMAGES, "A network.", tmp_path)
+    found = read_contents(network, tmp_path / WEIGHTS)
+    cost = analyse_network(Net(), IMAGES).cost_of(network)
+    assert (found.params, found.bits, found.missing) == (cost.params, cost.bits, {})
+    expected = network(IMAGES)
+    scale = float(expected.abs().max())
+    torch.testing.assert_close(load_exported(tmp_path)(IMAGES), expected, rtol=0, atol=1e-5 * scale)
+
+
+class Mobile(nn.Module):
+    """A separable block, whose depthwise convolution the kernels compute, too."""
+
+    def __init__(self, bias: bool) -> None:
+        super().__init__()
+        self.spatial = nn.Conv2d(8, 8, 3, 2, padding=1, groups=8, bias=bias)
+        self.bn1 = nn.BatchNorm2d(8)
+        self.point = nn.Conv2d(8, 16, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.bn1(self.spatial(x)))
+        out: Tensor = torch.relu(self.bn2(self.point(x))).mean((2, 3))
+        return out
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_fused_depthwise_convolution_keeps_its_names(
+    bias: bool, tmp_path: Path, native: Kernels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_forms_be(own=True, patch=monkeypatch)
+    network = randomised(redesign(Mobile(bias), {"point": preset("scc", groups=2, overlap=0.5)}))
+    deployed = deploy(network, IMAGES, native=True, timer=lambda runs, _: [0.0, 1.0])
+    assert deployed.fused == {"point": "spatial"}
+    write(deployed, IMAGES, "A network.", tmp_path)
+    found = read_contents(network, tmp_path / WEIGHTS)
+    cost = analyse_network(Mobile(bias), IMAGES).cost_of(network)
+    assert (found.params, found.bits, found.missing) == (cost.params, cost.bits, {})
+    torch.testing.assert_close(load_exported(tmp_path)(IMAGES), network(IMAGES))
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])

@@ -79,7 +79,7 @@ def test_network_can_be_trained_after_its_latency_was_measured() -> None:
 
 
 def test_protocol_includes_timing_protocol_and_settings_of_the_space() -> None:
-    base = METRIC.protocol(space(SMALL))
+    base = METRIC.protocol(with_measure_settings(space(SMALL), deploy="portable"))
     assert PROTOCOL.items() <= base.items()
     assert base["packages"] == {}
     assert json.loads(json.dumps(base)) == base

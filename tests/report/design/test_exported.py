@@ -38,6 +38,7 @@ MANIFEST: dict[str, Any] = {
     },
     "outputs": {"images": 720, "largest_difference": 4.2e-7, "tolerance": 1e-3},
     "trained_for_export": False,
+    "kernels": None,
     "folded_norms": 5,
     "unfolded_norms": 2,
     "not_verified": [{"check": "accuracy in bfloat16", "reason": "measured in [float32]"}],
@@ -84,6 +85,17 @@ def test_batch_norms_are_not_mentioned_if_all_are_folded(
 ) -> None:
     print_bundle(Path("chosen"), {**MANIFEST, "unfolded_norms": 0}, "table")
     assert "batch norms:" not in capsys.readouterr().out
+
+
+def test_the_kernels_of_native_forms_are_stated(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("kernels/__init__.py", "kernels/source/plan.h", "model.py")
+    native = {"kernels": "0123abcd avx2", "files": dict.fromkeys(names, "aa")}
+    print_bundle(Path("chosen"), {**MANIFEST, **native}, "table")
+    *_, stated, files = capsys.readouterr().out.splitlines()
+    assert stated.startswith(
+        "native forms: the first load compiles the kernels with a C++ compiler"
+    )
+    assert files == "files: kernels/, model.py, manifest.json"
 
 
 def test_json_is_the_manifest(capsys: pytest.CaptureFixture[str]) -> None:

@@ -149,7 +149,7 @@ def test_a_file_without_keys_is_rejected(text: str) -> None:
 def test_defaults_are_as_documented() -> None:
     file = parse("model: a\ndata: b\nslots: [{match: c}]\nobjectives: {d: minimize}\n")
     assert file.train == Train(epochs=6, batch_size=64, learning_rate=0.2, seed=0)
-    assert file.measure == Measure(batch=1, dtype="float32", threads=1, deploy="portable")
+    assert file.measure == Measure(batch=1, dtype="float32", threads=1, deploy="auto")
     assert (file.model_args, file.constraints) == ({}, {})
     assert file.slots == [Rule(match="c")]
     assert file.slots[0].options == {

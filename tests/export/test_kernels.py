@@ -1,0 +1,152 @@
+"""The module and the loader of the kernels that an export contains."""
+
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from dsx.conv import ConvSpec, build, deploy
+from dsx.conv.native import Kernels, library_name
+from dsx.conv.native.runtime import compiled
+from dsx.export.kernels import FOLDER, is_built
+from dsx.export.model_py import write
+from dsx.export.verify import load_exported
+from dsx.measure.metrics.flops import count
+from tests.export.always import Always
+
+IMAGES = torch.randn(2, 8, 9, 7, generator=torch.Generator().manual_seed(0))
+LOAD = "import sys; sys.path.insert(0, sys.argv[1]); from model import load; print(load())"
+
+
+class Residual(nn.Module):
+    """A sparse convolution whose kernel adds the input and applies the activation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = build(ConvSpec(kernel_shape="corners"), nn.Conv2d(8, 8, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.conv(x) + x)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, native: Kernels) -> Path:
+    deployed = deploy(Residual().eval(), IMAGES, form_cache=Always("block_sparse"), native=True)
+    write(deployed, IMAGES, "A network.", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def network(folder: Path) -> nn.Module:
+    return load_exported(folder)
+
+
+def test_the_folder_is_readable_code(folder: Path) -> None:
+    text = (folder / "model.py").read_text()
+    assert "Requires torch only, and a C++ compiler on first use:" in text
+    assert "self.conv = kernels.BlockSparseConv2d(8, 8, (3, 3), (1, 1), (1, 1, 1, 1)," in text
+    assert '"bias": [8]}, activation="relu")' in text
+    assert max(map(len, text.splitlines())) <= 120
+    for file in (folder / FOLDER).glob("*.py"):
+        assert "from dsx" not in file.read_text(), file.name
+    assert not list(folder.rglob("__pycache__"))
+
+
+def test_copies_and_changed_weights_are_computed_with_their_own_tensors(
+    network: nn.Module,
+) -> None:
+    before = network(IMAGES)
+    twin = copy.deepcopy(network)
+    assert torch.equal(twin(IMAGES), before)
+    twin.load_state_dict({name: 2 * t if t.is_floating_point() else t
+                          for name, t in network.state_dict().items()}, assign=True)  # fmt: skip
+    assert not torch.equal(twin(IMAGES), before)
+    assert torch.equal(network(IMAGES), before)
+    double = copy.deepcopy(network).double()
+    torch.testing.assert_close(double(IMAGES.double()).float(), before)
+
+
+def test_compilers_and_counters_see_one_operator(network: nn.Module) -> None:
+    program = torch.export.export(network, (IMAGES,))
+    operators = [str(node.target) for node in program.graph.nodes]
+    assert operators.count("dsx_exported.block_sparse_conv2d.default") == 1
+    assert torch.equal(program.module()(IMAGES), network(IMAGES))
+    assert count(network, IMAGES[:1]) == 9 * 7 * 4 * 8 * 8
+    with FlopCounterMode(display=False):
+        network(IMAGES)
+
+
+def test_inputs_that_the_kernels_cannot_read_are_refused(network: nn.Module) -> None:
+    with pytest.raises(ValueError, match=r"^the input is torch.float64 on cpu \(allowed: torch.fl"):
+        network(IMAGES.double())
+    with pytest.raises(ValueError, match=r"^input of shape \(2, 4, 9, 7\) \(allowed: \(B, 8, H"):
+        network(IMAGES[:, :4])
+    with pytest.raises(ValueError, match=r"^the weights are torch.bfloat16 on cpu"):
+        copy.deepcopy(network).bfloat16()(IMAGES.bfloat16())
+    with pytest.raises(RuntimeError, match=r"for inference only: it has no gradient$"):
+        network(IMAGES.clone().requires_grad_())
+    assert network(IMAGES[:0]).shape == (0, 8, 9, 7)
+    strided = IMAGES.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(network(strided), network(IMAGES))
+
+
+def test_without_a_compiler_the_reason_is_stated(folder: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "PATH": "", "XDG_CACHE_HOME": str(tmp_path / "cache"), "CXX": ""}
+    command = [sys.executable, "-IB", "-c", LOAD, str(folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "RuntimeError: this network needs a C++ compiler on first use, and none runs (tried: c++, "
+        "g++, clang++): install one, or name it in the environment variable CXX"
+    )
+
+
+def test_a_library_that_cannot_be_loaded_is_named(folder: Path) -> None:
+    broken = folder / FOLDER / library_name()
+    broken.write_text("not a library")
+    assert is_built(broken)
+    done = subprocess.run(
+        [sys.executable, "-IB", "-c", LOAD, str(folder)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stderr.splitlines()[-1].endswith(f"; delete {broken} to compile it again")
+
+
+COMPILER = """#!/bin/sh
+while [ "$1" != -o ] && [ $# -gt 1 ]; do shift; done
+[ $# -gt 1 ] && echo compiled > "$2"
+exit 0
+"""
+
+
+def test_a_folder_that_cannot_be_written_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compiler, cache = tmp_path / "compiler", tmp_path / "cache" / "dsx"
+    compiler.write_text(COMPILER)
+    compiler.chmod(0o700)
+    monkeypatch.setenv("CXX", str(compiler))
+    (tmp_path / "kernels").mkdir()
+    for place in (tmp_path / "missing", tmp_path / "kernels"):
+        found = compiled("library.so", [place, cache])
+        assert found == (place if place.exists() else cache) / "library.so"
+        assert found.read_text() == "compiled\n"
+        assert f"compiling the kernels into {found.parent} (once" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_kernels_are_compiled_once(folder: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = [sys.executable, "-IB", "-c", LOAD, str(folder)]
+    first, second = (
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        for _ in range(2)
+    )
+    assert "compiling the kernels into " in first.stderr and not second.stderr
+    assert (folder / FOLDER / library_name()).is_file()
