@@ -19,6 +19,7 @@ from dsx.bench._saved import Saved
 from dsx.bench.convolutions.cases import (
     THREADS,
     Case,
+    counted_threads,
     default_cases,
     full_cases,
     reduced_cases,
@@ -88,14 +89,13 @@ class Measurer:
         """
         found: Work = {case.name: functools.partial(self.measure_case, case) for case in cases}
         for number in threads:
+            suffix = counted_threads(number)
             for name in DEPLOYED:
                 for operator in NETWORK_OPERATORS:
-                    found[f"{name} of {operator.name}, {number} threads"] = functools.partial(
+                    found[f"{name} of {operator.name}, {suffix}"] = functools.partial(
                         measure_deployed, name, operator, number, self.form_cache
                     )
-            found[f"training of a network, {number} threads"] = functools.partial(
-                measure_training, number
-            )
+            found[f"training of a network, {suffix}"] = functools.partial(measure_training, number)
         return found
 
 

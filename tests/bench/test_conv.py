@@ -61,6 +61,6 @@ def test_an_interrupted_run_continues_with_the_next_case() -> None:
 
 def test_whole_networks_are_measured_with_each_number_of_threads() -> None:
     assert list(measurer([]).work([], threads=(1, 2)))[3:8] == [
-        "vgg16 of scc, 1 threads", "vgg16 of ssc corners, 1 threads", "vgg16 of lhc .25, 1 threads",
-        "training of a network, 1 threads", "resnet18 of scc, 2 threads",
+        "vgg16 of scc, 1 thread", "vgg16 of ssc corners, 1 thread", "vgg16 of lhc .25, 1 thread",
+        "training of a network, 1 thread", "resnet18 of scc, 2 threads",
     ]  # fmt: skip

@@ -20,6 +20,18 @@ THREADS = (1, 2)
 """Numbers of threads of the full run."""
 
 
+def counted_threads(number: int) -> str:
+    """Format a number of threads.
+
+    Args:
+        number: The number.
+
+    Returns:
+        The number with its noun.
+    """
+    return f"{number} thread{'s' * (number != 1)}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """An operator on a layer.
@@ -48,8 +60,8 @@ class Case:
     def name(self) -> str:
         """Description of the case in messages."""
         passes = "forward and backward" if self.training else "forward"
-        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
-        return f"{self.operator.name} on {self.layer.name}, batch {self.batch}, {threads}, {passes}"
+        where = f"{self.layer.name}, batch {self.batch}, {counted_threads(self.threads)}"
+        return f"{self.operator.name} on {where}, {passes}"
 
 
 def list_cases(

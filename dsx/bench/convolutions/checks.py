@@ -14,7 +14,7 @@ TOLERANCE = 1e-4
 9,216 products differ by less than 1e-5; a single missing weight causes an error of over 1e-3."""
 GRADIENT_TOLERANCE = 1e-3
 """The same for gradients of weights, which are sums over all pixels of a batch."""
-ZERO = 1e-6
+ZERO = 1e-4
 """Size of a gradient, relative to the largest one, below which only rounding errors are left: the
 gradient of a bias before a BN is zero."""
 
@@ -87,7 +87,11 @@ def check_outputs(
 
 
 def check_gradients(
-    case: str, name: str, found: Sequence[Tensor | None], expected: Sequence[Tensor | None]
+    case: str,
+    name: str,
+    found: Sequence[Tensor | None],
+    expected: Sequence[Tensor | None],
+    tolerance: float = GRADIENT_TOLERANCE,
 ) -> None:
     """Check the gradients of a contender.
 
@@ -96,6 +100,7 @@ def check_gradients(
         name: Name of the contender.
         found: Gradients of the contender, of the input and of each parameter.
         expected: Gradients of the dense convolution with the same weights.
+        tolerance: Largest error relative to the largest element of a gradient.
 
     Raises:
         WorkFailed: If a gradient is wrong.
@@ -108,7 +113,7 @@ def check_gradients(
             continue
         one, other = (torch.zeros_like(present) if x is None else x for x in (one, other))
         what = f"gradient {number} of {name}"
-        check_close(case, what, one, other, GRADIENT_TOLERANCE, ZERO * largest)
+        check_close(case, what, one, other, tolerance, ZERO * largest)
 
 
 def check_close(

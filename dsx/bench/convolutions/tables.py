@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 
 from dsx.bench._base import Row
+from dsx.bench.convolutions.cases import counted_threads
 from dsx.bench.convolutions.device_limit import Limit
 from dsx.bench.convolutions.goals import Outcome, summarise
 from dsx.bench.convolutions.results import Result, row
@@ -74,7 +75,7 @@ def device_rows(limits: Mapping[int, Limit]) -> list[Row]:
         "kernels": in_use,
     }
     for threads, limit in limits.items():
-        prefix = f"{threads} threads: " if threads > 1 else "1 thread: "
+        prefix = f"{counted_threads(threads)}: "
         facts[f"{prefix}multiply-adds (G/s)"] = round(limit.flops_per_s / 1e9, 1)
         for size, rate in limit.bandwidths:
             name = f"{prefix}copy of {size / 2**20:g} MiB read and written (GB/s)"
@@ -144,7 +145,7 @@ def _goal(row: Row) -> Row:
 
 
 def _group(row: Row) -> str:
-    threads = f"{row['threads']} thread{'s' * (row['threads'] != 1)}"
+    threads = counted_threads(int(str(row["threads"])))
     return f"{row['family']}, {row['passes']}, batch {row['batch']}, {threads}".capitalize()
 
 
