@@ -56,7 +56,7 @@ def of_model(model: str) -> str:
         (replaced("small_cnn", "no.such:thing"), "1: model: cannot import 'no.such' of "
          "'no.such:thing': No module named 'no'"),
         (replaced("width: 8", "widht: 8"), "2: model_args: no argument of small_cnn called "
-         "'widht' (allowed: classes, in_channels, width). Did you mean 'width'?"),
+         "'widht' (allowed: classes, in_channels, stem_stride, width). Did you mean 'width'?"),
         (replaced("width: 8", "width: -8"), "2: model_args: width: -8 does not fit (allowed: an "
          "integer from 1 to 65,536)"),
         (replaced("width: 8", "width: 2024-12-05"), '2: model_args: width: "2024-12-05" does '
