@@ -272,18 +272,6 @@ def allocation_sizes(run: Callable[[], object]) -> list[int]:
     return [event.cpu_memory_usage() for events in threads for event in events]
 
 
-def version(tensor: Tensor) -> int:
-    """Return how often a tensor was changed in place.
-
-    Args:
-        tensor: Any tensor.
-
-    Returns:
-        The number of changes.
-    """
-    return tensor._version
-
-
 def is_observed(x: Tensor) -> bool:
     """Check whether a call on a tensor must go through an operator of torch to be seen.
 

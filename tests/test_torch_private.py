@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, fx, nn
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional as F
 
 from dsx import torch_private as private
@@ -51,6 +52,49 @@ class Asserting(nn.Module):
 def test_an_assertion_is_a_node_of_a_trace() -> None:
     targets = [node.target for node in fx.symbolic_trace(Asserting()).graph.nodes]
     assert private.ASSERT in targets
+
+
+def observed_while(run: Callable[[Callable[[Tensor], Tensor]], object]) -> bool:
+    """Check whether a function that torch runs in some way finds that it is observed."""
+    found = []
+
+    def ask(x: Tensor) -> Tensor:
+        found.append(private.is_observed(x))
+        return x * 2
+
+    run(ask)
+    return any(found)
+
+
+@pytest.mark.parametrize(
+    ("run", "observed"),
+    [
+        (lambda f: f(torch.ones(2)), False),
+        (lambda f: f(torch.ones(2, requires_grad=True)), False),
+        (lambda f: f(nn.Parameter(torch.ones(2))), True),
+        (lambda f: torch.jit.trace(f, torch.ones(2)), True),
+        (lambda f: make_fx(f)(torch.ones(2)), True),
+        (lambda f: torch.vmap(f)(torch.ones(2, 2)), True),
+        (lambda f: torch.func.jvp(f, (torch.ones(2),), (torch.ones(2),)), True),
+        (lambda f: fx.symbolic_trace(f), True),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_calls_that_torch_observes(
+    run: Callable[[Callable[[Tensor], Tensor]], object], observed: bool
+) -> None:
+    assert observed_while(run) == observed
+
+
+def test_calls_under_a_mode_are_observed() -> None:
+    def call(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return operator(*args, **kwargs)
+
+    with private.intercept_operators(call):
+        assert private.is_observed(torch.ones(2))
+    with torch.autograd.forward_ad.dual_level():
+        assert private.is_observed(torch.ones(2))
+    assert not private.is_observed(torch.ones(2))
 
 
 def recorded(run: Callable[[], object]) -> list[Any]:

@@ -94,7 +94,8 @@ def test_a_shipped_space_can_be_copied(tmp_path: Path) -> None:
         (["--model", "small_cnn", "--model-args", "[3]"], "--model-args: '[3]' is not a mapping"),
         (["--model", "small_cnn", "--model-args", "{a: ["], "--model-args:1:6: not YAML: "),
         (["--model", "small_cnn", "--model-args", "{widht: 3}"], "no argument of small_cnn "
-         "called 'widht' (allowed: classes, in_channels, stem_stride, width). Did you mean 'width'?"),
+         "called 'widht' (allowed: classes, in_channels, stem_stride, width). Did you mean "
+         "'width'?"),
         (["--model", "smal_cnn"], "no net called 'smal_cnn' (allowed: "),
         (["--model", "small_cnn", "--write", "my.txt"], "--write: 'my.txt' is not a name of a "
          "space file (allowed: *.yaml)"),
