@@ -138,7 +138,7 @@ class _Call:
     """A prepared call of the kernel, without the overhead of the dispatcher.
 
     Args:
-        tensors: Tensors to which the layer points.
+        tensors: Tensors to which the layer points, each with its address.
         activations: Activations of the layer.
         layer: The C structure.
         function: The C function.
@@ -147,7 +147,7 @@ class _Call:
         shapes: Shape of the output for each shape of the input so far.
     """
 
-    tensors: tuple[Tensor | None, ...]
+    tensors: tuple[tuple[Tensor | None, int], ...]
     activations: tuple[str, str]
     layer: Any
     function: Callable[..., int]
@@ -169,7 +169,7 @@ class _Call:
             depthwise_activation=module.depthwise_activation,
         ).structure()
         return cls(
-            tuple(module._buffers.values()),
+            tuple((tensor, _address(tensor)) for tensor in module._buffers.values()),
             (module.activation, module.depthwise_activation),
             ctypes.byref(layer),
             kernel.function("conv", module.weights.dtype),
@@ -178,10 +178,13 @@ class _Call:
         )
 
     def is_valid(self, module: BlockSparseConv2d) -> bool:
-        """Check whether the module still has the same tensors and activations."""
+        """Check whether the module still has the same tensors and activations.
+
+        A tensor may move to another address, for example by `share_memory()`.
+        """
         # A plain loop takes a third of the time of all(...), and this runs in every call.
-        for own, now in zip(self.tensors, module._buffers.values(), strict=True):
-            if own is not now:
+        for (own, address), now in zip(self.tensors, module._buffers.values(), strict=True):
+            if own is not now or (now is not None and now.data_ptr() != address):
                 return False
         return self.activations == (module.activation, module.depthwise_activation)
 
@@ -203,6 +206,10 @@ class _Call:
             )  # fmt: skip
             kernel.check(status, x)
         return output
+
+
+def _address(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
 
 
 def _copied(tensor: Tensor | None) -> Tensor | None:

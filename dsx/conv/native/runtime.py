@@ -115,10 +115,12 @@ class BlockSparseConv2d(nn.Module):
             )  # fmt: skip
             return out
         tensors = tuple(self._buffers.values())
-        known, layer = _LAYERS.get(self, ((None,) * len(tensors), None))
-        if any(own is not now for own, now in zip(known, tensors, strict=True)):
+        # By address, because share_memory() and others move a tensor.
+        addresses = [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
+        known, layer = _LAYERS.get(self, (None, None))
+        if known != (addresses, [id(tensor) for tensor in tensors]):
             layer = _structure(tensors, self.activation, self.depthwise_activation)
-            _LAYERS[self] = tensors, layer
+            _LAYERS[self] = (addresses, [id(tensor) for tensor in tensors]), layer
         return _compute(layer, input, residual, self.weights.dtype, self.geometry)
 
 

@@ -1,0 +1,83 @@
+"""Deployed modules call the kernel with their own tensors, wherever these are."""
+
+import copy
+import pickle
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dsx.conv import ConvSpec, build
+from dsx.conv.deploy.block_sparse import build as deployed
+from dsx.conv.native.module import BlockSparseConv2d
+
+pytestmark = pytest.mark.usefixtures("compiled")
+
+IMAGE = torch.randn(2, 16, 9, 7)
+
+
+def module(scale: float = 1.0) -> BlockSparseConv2d:
+    torch.manual_seed(0)
+    conv = build(ConvSpec(kernel_shape="corners"), nn.Conv2d(16, 24, 3, padding=1))
+    with torch.no_grad():
+        for parameter in conv.parameters():
+            parameter.mul_(scale)
+    form = deployed(conv)
+    assert isinstance(form, BlockSparseConv2d)
+    return form
+
+
+def occupied() -> list[Tensor]:
+    """Overwrite the memory that a tensor has just released, if any."""
+    return [torch.full((size,), float("nan")) for size in (24, 200, 500, 1000, 2000, 4000, 8000)]
+
+
+def replace_data(form: BlockSparseConv2d) -> None:
+    for buffer in form.buffers():
+        buffer.data = buffer.data.clone()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda form: form.share_memory(),
+        replace_data,
+        lambda form: form.to(torch.float64).to(torch.float32),
+        lambda form: form.load_state_dict(module().state_dict(), assign=True),
+    ],
+)
+def test_tensors_may_move(change: Callable[[BlockSparseConv2d], object]) -> None:
+    form = module()
+    expected = form(IMAGE)
+    change(form)
+    kept = occupied()
+    torch.testing.assert_close(form(IMAGE), expected, rtol=0, atol=0)
+    assert kept
+
+
+def test_values_that_are_loaded_are_used() -> None:
+    form, other = module(), module(2.0)
+    form(IMAGE)
+    form.load_state_dict(other.state_dict())
+    torch.testing.assert_close(form(IMAGE), other(IMAGE), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda form: pickle.loads(pickle.dumps(form))])
+def test_copies_are_independent(
+    copied: Callable[[BlockSparseConv2d], BlockSparseConv2d],
+) -> None:
+    form = module()
+    expected = form(IMAGE)
+    other = copied(form)
+    torch.testing.assert_close(other(IMAGE), expected, rtol=0, atol=0)
+    with torch.no_grad():
+        form.weights.zero_()
+    torch.testing.assert_close(other(IMAGE), expected, rtol=0, atol=0)
+
+
+def test_activations_may_be_set_later() -> None:
+    form = module()
+    expected = form(IMAGE).relu()
+    form.activation = "relu"
+    torch.testing.assert_close(form(IMAGE), expected, rtol=0, atol=0)
