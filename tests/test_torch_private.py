@@ -72,7 +72,7 @@ def observed_while(run: Callable[[Callable[[Tensor], Tensor]], object]) -> bool:
         (lambda f: f(torch.ones(2)), False),
         (lambda f: f(torch.ones(2, requires_grad=True)), False),
         (lambda f: f(nn.Parameter(torch.ones(2))), True),
-        (lambda f: torch.jit.trace(f, torch.ones(2)), True),
+        (lambda f: torch.jit.trace(f, torch.ones(2)), True),  # type: ignore[no-untyped-call]
         (lambda f: make_fx(f)(torch.ones(2)), True),
         (lambda f: torch.vmap(f)(torch.ones(2, 2)), True),
         (lambda f: torch.func.jvp(f, (torch.ones(2),), (torch.ones(2),)), True),

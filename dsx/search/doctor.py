@@ -1,14 +1,14 @@
 """Examination of this machine and of a database for `dsx doctor`."""
 
 import importlib.util
-import shutil
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
 import dsx
-from dsx.conv.native import Kernels, kernels
+from dsx.conv.native import Kernels, find_compiler, kernels
 from dsx.conv.native.gpu import missing
 from dsx.errors import StorageError, Unsupported
 from dsx.measure import Device, this_device
@@ -112,9 +112,9 @@ def _hardware(device: Device) -> dict[str, str]:
 
 def _software() -> dict[str, str]:
     return {
-        "compiler": shutil.which("cc")
-        or shutil.which("gcc")
-        or "none (required by the backend compile, and to install the kernels)",
+        "compiler": shlex.join(compiler.command)
+        if (compiler := find_compiler()) is not None
+        else "none (required by the backend compile, and to install the kernels)",
         **{package: _package(package, use) for package, use in OPTIONAL.items()},
         "spaces": ", ".join(shipped_spaces()),
     }

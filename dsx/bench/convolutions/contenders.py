@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from dsx.bench.convolutions.composition import compose, copied_channels
 from dsx.bench.convolutions.layers import Layer
 from dsx.bench.convolutions.operators import Family, Operator
-from dsx.conv import DsxConv, build, deploy
+from dsx.conv import DsxConv, build
 from dsx.conv.modules import LearnedConv2d
 
 OWN, DENSE, GROUPED, COMPOSITION = "dsx", "dense", "grouped", "composition"
@@ -139,7 +140,7 @@ def _line_up_block(operator: Operator, layer: Layer, batch: int) -> Lineup:
     norms = _norm(channels), _norm(layer.out_channels)
     conv = _convolution(operator, layer.pointwise.conv())
 
-    def block(second: nn.Module) -> nn.Module:
+    def block(second: nn.Module) -> nn.Sequential:
         relus = nn.ReLU(inplace=True), nn.ReLU(inplace=True)
         return nn.Sequential(first, norms[0], relus[0], second, norms[1], relus[1]).eval()
 
@@ -147,8 +148,11 @@ def _line_up_block(operator: Operator, layer: Layer, batch: int) -> Lineup:
     pixels = batch * layer.out_side**2
     dense = conv.geometry.conv2d(conv.dense_weight(), None)
     images = x.numel() + layer.out_channels * pixels
-    # A user of torch would fold the BNs as well, and deploying does so.
-    folded = deploy(block(dense), x)
+    assert isinstance(dense, nn.Conv2d)
+    # A user of torch would fold the BNs as well.
+    folded = block(fuse_conv_bn_eval(dense.eval(), norms[1].eval()))
+    folded[0], folded[1] = fuse_conv_bn_eval(first.eval(), norms[0].eval()), nn.Identity()
+    folded[4] = nn.Identity()
     composition = block(compose(conv))
     middle = BYTES * channels * pixels
     copied = BYTES * copied_channels(composition) * pixels

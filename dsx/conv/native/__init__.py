@@ -1,5 +1,6 @@
 """Compiled kernels in C++."""
 
+from dsx.conv.native.compiling import find_compiler
 from dsx.conv.native.interface import EXPORTED_OPERATOR
 from dsx.conv.native.kernel import missing
 from dsx.conv.native.library import Kernels, buffer_bytes, kernels, release_buffers, use
@@ -11,6 +12,7 @@ __all__ = [
     "BlockSparseConv2d",
     "Kernels",
     "buffer_bytes",
+    "find_compiler",
     "kernels",
     "library_name",
     "missing",
