@@ -12,6 +12,7 @@ from platformdirs import user_cache_path
 
 import dsx
 from dsx import files
+from dsx.conv.native import Kernels, kernels
 from dsx.errors import WorkFailed
 from dsx.measure import this_device
 
@@ -62,8 +63,13 @@ class Saved:
         for source in sorted(Path(dsx.__path__[0]).rglob("*")):
             if source.suffix in _SOURCES:
                 digest.update(source.read_bytes())
-        device = this_device().fingerprint
-        return {"dsx": digest.hexdigest(), "versions": versions(self.packages), "device": device}
+        compiled = kernels()
+        return {
+            "dsx": digest.hexdigest(),
+            "versions": versions(self.packages),
+            "device": this_device().fingerprint,
+            "kernels": compiled.identity if isinstance(compiled, Kernels) else None,
+        }
 
     def load(self) -> dict[str, Findings]:
         """Load the saved findings.

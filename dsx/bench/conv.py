@@ -172,9 +172,10 @@ def measure_saved(measurer: Measurer, cases: Sequence[Case], threads: Sequence[i
             measurer.report(f"measurement {where}: {name}")
             findings[name] = measure_one().to_json()
             saved.save(findings)
-    saved.remove()
     results = [Result.from_json(findings[name]) for name in work]
-    return [*rows_of(results), *device_rows(measurer.limits)]
+    rows = [*rows_of(results), *device_rows(measurer.limits)]
+    saved.remove()
+    return rows
 
 
 BENCH = Bench(
