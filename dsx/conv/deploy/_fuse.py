@@ -4,6 +4,7 @@ An activation and a residual addition that follow save a pass over the output ea
 A depthwise convolution that comes before is computed tile by tile, if that is faster.
 """
 
+import dataclasses
 import hashlib
 import json
 import operator
@@ -15,9 +16,11 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from dsx.conv.deploy._choose import FINAL_SECONDS, Choice, kernels_in_use
+from dsx.conv.native.kernel import is_supported
 from dsx.conv.native.module import BlockSparseConv2d
 from dsx.conv.sparsity.geometry import Geometry
 from dsx.conv.timing import Timer
+from dsx.torch_private import has_forward_hooks
 
 _MODULES: dict[type[nn.Module], str] = {
     nn.ReLU: "relu",
@@ -56,7 +59,8 @@ def fuse(
     """
     if not any(isinstance(module, BlockSparseConv2d) for module in network.modules()):
         return {}
-    ShapeProp(network).propagate(sample)
+    # A copy, because the network may change its input.
+    ShapeProp(network).propagate(sample.clone())
     for node in list(network.graph.nodes):
         if _kernel(node, network) is not None:
             _fuse_residual(_fuse_activation(node, network), network)
@@ -65,7 +69,6 @@ def fuse(
         if _kernel(node, network) is not None:
             depthwise = _fuse_depthwise(node, network, timer, form_cache)
             fused |= {} if depthwise is None else {str(node.target): depthwise}
-    network.graph.eliminate_dead_code()
     network.delete_all_unused_submodules()
     network.recompile()
     return fused
@@ -74,7 +77,7 @@ def fuse(
 def _kernel(node: fx.Node, network: fx.GraphModule) -> BlockSparseConv2d | None:
     """Return the block-sparse convolution that a node calls, if it is called once."""
     module = _module(node, network)
-    if not isinstance(module, BlockSparseConv2d):
+    if not isinstance(module, BlockSparseConv2d) or has_forward_hooks(module):
         return None
     calls = sum(other.target == node.target for other in network.graph.nodes)
     return module if calls == 1 else None
@@ -94,7 +97,8 @@ def _only_user(node: fx.Node) -> fx.Node | None:
 def _activation(node: fx.Node, network: fx.GraphModule) -> str | None:
     """Return the name of the activation that a node computes."""
     if node.op == "call_module":
-        return _MODULES.get(type(network.get_submodule(str(node.target))))
+        module = network.get_submodule(str(node.target))
+        return None if has_forward_hooks(module) else _MODULES.get(type(module))
     if node.op == "call_function":
         return _FUNCTIONS.get(node.target)
     return _METHODS.get(str(node.target)) if node.op == "call_method" else None
@@ -124,6 +128,10 @@ def _fuse_residual(node: fx.Node, network: fx.GraphModule) -> None:
     )
     if not is_addition or user.kwargs or len(user.args) != 2:
         return
+    # In place, the sum must replace the output of the convolution, which has no other user.
+    in_place = user.target in (operator.iadd, "add_")
+    if in_place and user.args[0] is not node:
+        return
     others = [argument for argument in user.args if argument is not node]
     if len(others) != 1 or not isinstance(others[0], fx.Node) or others[0].op == "get_attr":
         return
@@ -144,10 +152,15 @@ def _tensor(node: fx.Node) -> tuple[object, ...] | None:
     return None if meta is None else (meta.shape, meta.dtype)
 
 
-def _changes_in_place(first: fx.Node, last: fx.Node, network: fx.GraphModule) -> bool:
+def _changes_in_place(
+    first: fx.Node, last: fx.Node, network: fx.GraphModule, apart_from: fx.Node | None = None
+) -> bool:
     """Check whether a node between two nodes may change a tensor in place."""
     node = first.next
     while node is not last:
+        if node is apart_from:
+            node = node.next
+            continue
         module = _module(node, network)
         in_place = getattr(module, "inplace", False) or node.kwargs.get("inplace", False)
         name = str(getattr(node.target, "__name__", node.target))
@@ -173,6 +186,9 @@ def _fuse_depthwise(
     conv = _module(first, network)
     if not isinstance(conv, nn.Conv2d) or not _is_depthwise(conv) or len(first.users) != 1:
         return None
+    # The activation between the two changes only the output of the depthwise convolution.
+    if _changes_in_place(first, node, network, apart_from=source):
+        return None
     if activation is None and first is not source:
         return None
     x = first.args[0] if first.args else None
@@ -182,20 +198,23 @@ def _fuse_depthwise(
     fused = module.after_depthwise(
         _geometry(conv, module), conv.weight, conv.bias, activation or "none"
     )
-    image = torch.zeros(shape[0], dtype=conv.weight.dtype)  # type: ignore[call-overload]
+    image = torch.zeros(shape[0], dtype=conv.weight.dtype, device=conv.weight.device)  # type: ignore[call-overload]
     residual = None
     if len(node.args) > 1:
         found = _tensor(node)
         assert found is not None
-        residual = torch.zeros(found[0], dtype=conv.weight.dtype)  # type: ignore[call-overload]
+        residual = torch.zeros(found[0], dtype=conv.weight.dtype, device=conv.weight.device)  # type: ignore[call-overload]
     between = _MODULE_OF[activation]() if activation else nn.Identity()
 
     def staged() -> object:
         return module(between(conv(image)), residual)
 
-    if _choose(fused, image, staged, lambda: fused(image, residual), timer, form_cache) == FUSED:
+    runs = staged, lambda: fused(image, residual)
+    if _choose(fused, image, residual is not None, *runs, timer, form_cache) == FUSED:
         network.set_submodule(str(node.target), fused)
         node.args = (x, *node.args[1:])
+        for replaced in dict.fromkeys((source, first)):
+            network.graph.erase_node(replaced)
         return str(first.target)
     return None
 
@@ -211,25 +230,18 @@ def _is_pointwise(module: BlockSparseConv2d) -> bool:
 
 def _is_depthwise(conv: nn.Conv2d) -> bool:
     each = conv.groups == conv.in_channels == conv.out_channels > 1
-    return each and conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
+    plain = conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
+    return each and plain and not has_forward_hooks(conv) and is_supported(Geometry.of(conv))
 
 
 def _geometry(conv: nn.Conv2d, module: BlockSparseConv2d) -> Geometry:
-    own = Geometry.of(conv)
-    return Geometry(
-        in_channels=own.in_channels,
-        out_channels=module.geometry.out_channels,
-        kernel_size=own.kernel_size,
-        stride=own.stride,
-        padding=own.padding,
-        dilation=own.dilation,
-        padding_mode="zeros",
-    )
+    return dataclasses.replace(Geometry.of(conv), out_channels=module.geometry.out_channels)
 
 
 def _choose(
     fused: BlockSparseConv2d,
     image: Tensor,
+    has_residual: bool,
     run_staged: Callable[[], object],
     run_fused: Callable[[], object],
     timer: Timer,
@@ -237,7 +249,9 @@ def _choose(
 ) -> str:
     """Return whether the fused or the staged form is faster: from the form cache, or timed."""
     facts = {
-        "fusion": hashlib.sha256(fused.plan.numpy().tobytes()).hexdigest(),
+        "fusion": hashlib.sha256(fused.plan.cpu().numpy().tobytes()).hexdigest(),
+        "others": [fused.bias is not None, fused.merge is not None, has_residual],
+        "device": image.device.type,
         "activations": [fused.depthwise_activation, fused.activation],
         "input": list(image.shape),
         "dtype": str(image.dtype),

@@ -11,7 +11,7 @@ from dsx.conv.deploy._base import Form
 from dsx.conv.modules.base import DsxConv
 from dsx.conv.modules.separable import SeparableConv2d
 from dsx.conv.modules.windowed import WindowedConv2d
-from dsx.conv.native.kernel import missing
+from dsx.conv.native.kernel import is_supported, missing
 from dsx.conv.native.module import BlockSparseConv2d
 from dsx.conv.native.plan import Plan, make_plan
 from dsx.conv.sparsity.geometry import Geometry
@@ -64,7 +64,7 @@ def build(conv: DsxConv) -> nn.Module | None:
         The module, or None if the form does not apply or the kernels cannot compute it.
     """
     stage = conv.pointwise if isinstance(conv, SeparableConv2d) else conv
-    if not isinstance(stage, WindowedConv2d) or conv.geometry.padding_mode != "zeros":
+    if not isinstance(stage, WindowedConv2d) or not is_supported(conv.geometry):
         return None
     weight, bias = stage.dense_weight(), stage.dense_bias()
     if missing(weight.dtype, weight.device) is not None:

@@ -9,7 +9,7 @@ from dsx.conv.deploy.maps_merge import filters_in_use
 from dsx.conv.modules.base import DsxConv
 from dsx.conv.modules.basis import basis_count, channel_splits
 from dsx.conv.modules.binary import BinaryConv2d
-from dsx.conv.native.kernel import missing
+from dsx.conv.native.kernel import is_supported, missing
 from dsx.conv.native.module import BlockSparseConv2d
 from dsx.conv.sparsity.layout import crop
 
@@ -23,7 +23,7 @@ def build(conv: DsxConv) -> nn.Module | None:
     Returns:
         The module, or None if the form does not apply or the kernels cannot compute it.
     """
-    if not isinstance(conv, BinaryConv2d) or conv.geometry.padding_mode != "zeros":
+    if not isinstance(conv, BinaryConv2d) or not is_supported(conv.geometry):
         return None
     basis = conv.basis
     if not basis_count(conv.spec, conv.geometry).by_maps or missing(basis.dtype, basis.device):

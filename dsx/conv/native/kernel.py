@@ -22,6 +22,9 @@ MAX_ELEMENTS = 2**31
 PRODUCERS = ("auto", "in place", "padded", "flat", "gathered")
 """Ways to provide the input of a tile, in the order of source/interface.h."""
 
+MOST_POSITIONS, MOST_PHASES = 128, 64
+"""Limits of the positions of a kernel, and of the product of its strides, as in convolve.h."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
@@ -87,6 +90,21 @@ class Layer:
 
 def _pointer(tensor: Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
+
+
+def is_supported(geometry: Geometry) -> bool:
+    """Check whether the kernels can compute a geometry.
+
+    Args:
+        geometry: Geometry of a convolution.
+
+    Returns:
+        Whether the padding is by zeros, and kernel and stride are within the limits of the kernels.
+    """
+    positions = geometry.kernel_size[0] * geometry.kernel_size[1]
+    phases = geometry.stride[0] * geometry.stride[1]
+    within = positions <= MOST_POSITIONS and phases <= MOST_PHASES
+    return geometry.padding_mode == "zeros" and within
 
 
 def missing(dtype: torch.dtype, device: torch.device) -> Unsupported | None:

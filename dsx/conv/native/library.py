@@ -83,14 +83,14 @@ def use(instruction_set: str) -> None:
 
 
 def release_buffers() -> None:
-    """Free the buffers that the kernels keep between calls; the next call allocates them again."""
+    """Free what the kernels keep for the calling thread; its next call allocates it again."""
     library = load()
     if not isinstance(library, Unsupported):
         library.dsx_release_buffers()
 
 
 def buffer_bytes() -> int:
-    """Return the number of bytes of the buffers that the kernels keep between calls."""
+    """Return the number of bytes that the kernels keep for the calling thread between calls."""
     library = load()
     return 0 if isinstance(library, Unsupported) else int(library.dsx_buffer_bytes())
 

@@ -8,6 +8,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsx.conv.native import kernel
@@ -83,14 +84,26 @@ class BlockSparseConv2d(nn.Module):
         Returns:
             The output, (B, Cout, OH, OW).
         """
-        if input.is_cuda or is_observed(input) or (input.requires_grad and torch.is_grad_enabled()):
+        input = _autocast(input, self.weights.dtype)
+        if residual is not None:
+            residual = _autocast(residual, self.weights.dtype)
+        if _is_seen(input) or (residual is not None and _is_seen(residual)):
             return self._by_operator(input, residual)
         call = _CALLS.get(self)
         if call is None or not call.is_valid(self):
             if self.weights.is_cuda:
                 return self._by_operator(input, residual)
             call = _CALLS[self] = _Call.of(self)
-        return call(input, residual)
+        out = call(input, residual)
+        return self._with_broadcast(input, residual) if out is None else out
+
+    def _with_broadcast(self, input: Tensor, residual: Tensor | None) -> Tensor:
+        """Compute the convolution for a residual of another shape than the output."""
+        alone = copy.copy(self)
+        alone._buffers = dict(self._buffers)
+        alone.activation = "none"
+        out: Tensor = _FUNCTIONS[self.activation](alone(input) + residual)
+        return out
 
     def after_depthwise(
         self, geometry: Geometry, filters: Tensor, bias: Tensor | None, activation: str
@@ -188,16 +201,19 @@ class _Call:
                 return False
         return self.activations == (module.activation, module.depthwise_activation)
 
-    def __call__(self, x: Tensor, residual: Tensor | None) -> Tensor:
+    def __call__(self, x: Tensor, residual: Tensor | None) -> Tensor | None:
+        """Return the output; None if the residual has another shape."""
         shape = self.shapes.get(x.shape)
         if shape is None:
             shape = self.shapes[x.shape] = kernel.output_shape(x, self.geometry)
-        x = kernel.readable(_autocast(x, self.dtype), self.dtype)
+        x = kernel.readable(x, self.dtype)
         count, _, height, width = x.shape
         output = x.new_empty(shape)
         pointer = None
         if residual is not None:
-            residual = kernel.readable(_autocast(residual.expand(shape), self.dtype), self.dtype)
+            if residual.shape != shape:
+                return None
+            residual = kernel.readable(residual, self.dtype)
             pointer = residual.data_ptr()
         if count:
             status = self.function(
@@ -206,6 +222,19 @@ class _Call:
             )  # fmt: skip
             kernel.check(status, x)
         return output
+
+
+def _is_seen(x: Tensor) -> bool:
+    """Check whether a tensor needs the operator instead of a direct call."""
+    return x.is_cuda or is_observed(x) or (x.requires_grad and torch.is_grad_enabled())
+
+
+_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "none": lambda x: x,
+    "relu": F.relu,
+    "relu6": F.relu6,
+    "hardswish": F.hardswish,
+}
 
 
 def _address(tensor: Tensor | None) -> int:

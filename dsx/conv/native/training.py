@@ -6,7 +6,7 @@ import functools
 import torch
 from torch import Tensor
 
-from dsx.conv.native.kernel import missing
+from dsx.conv.native.kernel import is_supported, missing
 from dsx.conv.native.operators import TrainingPlans, training_plans
 from dsx.conv.sparsity.geometry import Geometry
 from dsx.conv.sparsity.layout import Layout, layout, spread_layout
@@ -34,9 +34,10 @@ def is_possible(x: Tensor, weight: Tensor, geometry: Geometry) -> bool:
     """
     pointwise = geometry.kernel_size == (1, 1) and not any(geometry.padding)
     return (
-        geometry.padding_mode == "zeros"
+        is_supported(geometry)
         and (geometry.stride == (1, 1) or pointwise)
         and not is_observed(x)
+        and x.dim() == 4
         and x.dtype == weight.dtype
         and missing(x.dtype, x.device) is None
         and not torch.is_autocast_enabled(x.device.type)

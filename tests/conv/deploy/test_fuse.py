@@ -253,3 +253,114 @@ def test_a_copy_of_a_fused_network_is_independent() -> None:
             conv.weights.zero_()
         assert torch.equal(network(x), before)
         assert not torch.equal(other(x), before)
+
+
+class InPlace(nn.Module):
+    """Operations in place whose result is used through the tensor that they change."""
+
+    def __init__(self, run: Callable[[Any, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first = redesigned(CORNERS, 8, 8, 3, padding=1)
+        self.second = redesigned(CORNERS, 8, 8, 3, padding=1)
+        self.depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        self.pointwise = redesigned(SLIDING, 8, 8, 1)
+        self.relu = nn.ReLU(inplace=True)
+        self.run = run
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.run(self, torch.sigmoid(x) - 0.5)
+
+
+def discarded_method(net: Any, x: Tensor) -> Tensor:
+    y = net.first(x)
+    y.relu_()
+    out: Tensor = net.second(y)
+    return out
+
+
+def discarded_module(net: Any, x: Tensor) -> Tensor:
+    y = net.first(x)
+    net.relu(y)
+    out: Tensor = net.second(y)
+    return out
+
+
+def discarded_sum(net: Any, x: Tensor) -> Tensor:
+    x.add_(net.first(x))
+    out: Tensor = net.second(x)
+    return out
+
+
+def sum_in_the_input(net: Any, x: Tensor) -> Tensor:
+    return x.add_(net.first(x)) * x
+
+
+def changed_after_the_depthwise(net: Any, x: Tensor) -> Tensor:
+    y = net.depthwise(x)
+    x.relu_()
+    out: Tensor = net.pointwise(y) * x
+    return out
+
+
+@pytest.mark.parametrize(
+    "run",
+    [discarded_method, discarded_module, discarded_sum, sum_in_the_input,
+     changed_after_the_depthwise],
+)  # fmt: skip
+def test_operations_in_place_keep_their_effect(run: Callable[[Any, Tensor], Tensor]) -> None:
+    deployed(InPlace(run), image())
+
+
+class Broadcast(nn.Module):
+    """A residual addition of two shapes that are equal for one image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = redesigned(CORNERS, 8, 8, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.conv(x.mean(0, keepdim=True)) + x)
+
+
+def test_a_residual_may_be_broadcast_for_other_batches() -> None:
+    network = Broadcast().double().eval()
+    found = deploy(network, image()[:1], timer=Kernel(), native=True)
+    (conv,) = convolutions(found)
+    assert conv.activation == "relu"
+    with torch.no_grad():
+        for x in (image(), image()[:1]):
+            torch.testing.assert_close(found(x), network(x), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("place", [0, 2, 3, 5])
+def test_modules_with_hooks_are_kept(place: int) -> None:
+    network = separable(nn.ReLU()).double().eval()
+    module = network[place]  # type: ignore[index]
+    module.register_forward_hook(lambda module, args, out: 2 * out)
+    found = deploy(network, image(), timer=Kernel(), native=True)
+    x = image()
+    with torch.no_grad():
+        torch.testing.assert_close(found(x), network(x), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("size", [11, 13])
+def test_kernels_beyond_the_limits_are_left_to_torch(size: int) -> None:
+    network = nn.Sequential(redesigned(CORNERS, 8, 8, size, padding=size // 2))
+    assert len(convolutions(deployed(network, image()))) == (size == 11)
+
+
+def test_a_network_that_changes_its_input_is_run_on_copies() -> None:
+    class Scaling(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = redesigned(CORNERS, 8, 8, 3, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = torch.relu(self.conv(x.mul_(2)))
+            return out
+
+    portable, native = image(), image()
+    native.copy_(portable)
+    for x, is_native in ((portable, False), (native, True)):
+        deploy(Scaling().double().eval(), x, timer=Kernel(), native=is_native)
+    torch.testing.assert_close(native, portable)

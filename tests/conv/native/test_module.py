@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dsx.conv import ConvSpec, build
 from dsx.conv.deploy.block_sparse import build as deployed
 from dsx.conv.native.module import BlockSparseConv2d
+from dsx.process import torch_threads
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
@@ -81,3 +82,19 @@ def test_activations_may_be_set_later() -> None:
     expected = form(IMAGE).relu()
     form.activation = "relu"
     torch.testing.assert_close(form(IMAGE), expected, rtol=0, atol=0)
+
+
+def test_threads_give_the_same_output_each_time() -> None:
+    """The last vector of an image overlaps the one before it, which another thread may store."""
+    conv = build(ConvSpec(kernel_shape="het3"), nn.Conv2d(21, 18, 3, padding=1))
+    form, image = deployed(conv), torch.randn(5, 21, 5, 6)
+    assert form is not None
+    with torch.inference_mode(), torch_threads(2):
+        outputs = {form(image).numpy().tobytes() for _ in range(500)}
+    assert len(outputs) == 1
+
+
+def test_a_residual_that_requires_a_gradient_is_not_ignored() -> None:
+    form, residual = module(), torch.randn(2, 24, 9, 7, requires_grad=True)
+    with pytest.warns(UserWarning, match="autograd"):
+        form(IMAGE, residual).sum().backward()

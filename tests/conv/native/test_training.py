@@ -160,3 +160,10 @@ def test_final_shapes_that_are_loaded_are_planned_again(monkeypatch: pytest.Monk
     with counted(monkeypatch) as calls, torch.no_grad():
         torch.testing.assert_close(conv(x), other(x), rtol=0, atol=0)
     assert len(calls) == 2
+
+
+def test_single_images_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    conv, x = built(SPECS["corners"]), torch.randn(16, 9, 7).double()
+    with counted(monkeypatch) as calls, torch.no_grad():
+        torch.testing.assert_close(conv(x), conv(x[None])[0])
+    assert len(calls) == 1

@@ -50,7 +50,7 @@ struct Convolution {
         T* map = tiles_of_thread + count * g.columns;
         Tile<T> inner[MAX_SUPER];
         for (int64_t t = 0; t < count; t++) {
-            inner[t] = tile[t], inner[t].lanes = L;
+            inner[t] = tile[t], inner[t].lanes = L, inner[t].whole = true;
             for (int v = 0; v < tile[t].vectors; v++) inner[t].output[v] = t * g.maps + v * L;
         }
         run_blocks(inner, count, from, to, {nullptr, nullptr, map, NONE, VECTORS * L}, cursor,
@@ -93,19 +93,8 @@ struct Convolution {
                 UNROLL for (int v = 0; v < VECTORS; v++) sum[v] +=
                     load(maps + (int64_t(term[j]) * VECTORS + v) * L);
             UNROLL for (int v = 0; v < VECTORS; v++) sum[v] = sum[v] * factor + bias;
-            for (int v = 0; v < tile.vectors; v++) {
-                const int64_t at = tile.output[v] + o * e.pixels;
-                Vector<T> y = sum[v];
-                if (tile.lanes == L) {
-                    if (e.residual) y += load(e.residual + at);
-                    store(e.output + at, activate<T>(y, e.activation));
-                    continue;
-                }
-                if (e.residual)
-                    for (int l = 0; l < tile.lanes; l++) y[l] += e.residual[at + l];
-                y = activate<T>(y, e.activation);
-                for (int l = 0; l < tile.lanes; l++) e.output[at + l] = y[l];
-            }
+            for (int v = 0; v < tile.vectors; v++)
+                store_lanes(sum[v], tile, v, tile.output[v] + o * e.pixels, true, e);
         }
     }
 
@@ -115,6 +104,7 @@ struct Convolution {
         Source<T> source;
         const T* input = static_cast<const T*>(in.input);
         tile.vectors = count, tile.lanes = int(least(L, g.pixels));
+        tile.whole = tile.lanes == L;
         source.begin = g.copied ? planes : input;
         source.end = source.begin + (g.copied ? g.group : g.images) * g.image_size();
         for (int v = 0; v < count; v++) {
@@ -123,6 +113,10 @@ struct Convolution {
             const T* base =
                 g.copied ? planes + (i - image) * g.image_size() : input + i * g.image_size();
             tile.output[v] = i * g.outputs * g.pixels + p;
+            // The last vector of an image overlaps the one before it, which may be that of another
+            // thread and, in a tile of another size, rounded differently.
+            tile.skipped[v] = team.threads > 1 && p > 0 ? int(k * L - p) : 0;
+            if (tile.skipped[v]) tile.whole = false;
             source.first[v] = p,
             source.masks[v] = masks + k * (g.plan.head[KERNEL_H] + g.plan.head[KERNEL_W]);
             source.pixel[v] = g.producer == GATHERED ? base : base + p;

@@ -6,23 +6,33 @@
 namespace dsx {
 namespace {
 
+// Lane i of `low` and `high` is where join() finds the two halves of sum i.
+constexpr int half(int lane, int lanes, int count, bool high) {
+    const int run = 2 * lanes / count, sum = lane / (run / 2);
+    return sum * run + lane % (run / 2) + (high ? run / 2 : 0);
+}
+
+#ifdef __clang__
+template <class T, int COUNT, bool HIGH, int... I>
+INLINE Vector<T> halves(Vector<T> a, Vector<T> b, Indices<I...>) {
+    return __builtin_shufflevector(a, b, half(I, LANES<T>, COUNT, HIGH)...);
+}
+#else
+template <class T, int COUNT, bool HIGH, int... I>
+INLINE Vector<T> halves(Vector<T> a, Vector<T> b, Indices<I...>) {
+    return __builtin_shuffle(a, b, Integers<T>{half(I, LANES<T>, COUNT, HIGH)...});
+}
+#endif
+
 template <class T, int COUNT>
 struct Reduce {
     // Lane i of the result is the sum of the lanes of vector i.
     static INLINE Vector<T> sum(const Vector<T>* v) {
-        const Vector<T> a = Reduce<T, COUNT / 2>::sum(v),
-                        b = Reduce<T, COUNT / 2>::sum(v + COUNT / 2);
-        return join(a, b);
-    }
-    // With COUNT / 2 sums in a, each spread over LANES / (COUNT / 2) lanes, and as many in b.
-    static INLINE Vector<T> join(Vector<T> a, Vector<T> b) {
-        constexpr int L = LANES<T>, RUN = 2 * L / COUNT;  // lanes of one sum in a and in b
-        Integers<T> low, high;
-        for (int i = 0; i < L; i++) {
-            const int sum = i / (RUN / 2), lane = i % (RUN / 2);
-            low[i] = sum * RUN + lane, high[i] = low[i] + RUN / 2;
-        }
-        return __builtin_shuffle(a, b, low) + __builtin_shuffle(a, b, high);
+        const Vector<T> a = Reduce<T, COUNT / 2>::sum(v);
+        const Vector<T> b = Reduce<T, COUNT / 2>::sum(v + COUNT / 2);
+        // COUNT / 2 sums in a, each spread over several lanes, and as many in b.
+        const auto lanes = typename Counting<LANES<T>>::Type{};
+        return halves<T, COUNT, false>(a, b, lanes) + halves<T, COUNT, true>(a, b, lanes);
     }
 };
 template <class T>

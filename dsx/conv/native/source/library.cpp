@@ -50,9 +50,6 @@ std::atomic<const dsx::Kernels*>& in_use() {
     return kernels;
 }
 
-// Bytes of the buffers of all threads.
-std::atomic<int64_t> all_bytes{0};
-
 // A buffer that grows, and is reused by the next calls of its thread.
 class Buffer {
   public:
@@ -63,15 +60,15 @@ class Buffer {
             const int64_t size = (bytes + 4095) / 4096 * 4096;
             start_ = std::aligned_alloc(64, static_cast<size_t>(size));
             size_ = start_ == nullptr ? 0 : size;
-            all_bytes += size_;
         }
         return start_;
     }
     void release() {
         std::free(start_);
-        all_bytes -= size_;
         start_ = nullptr, size_ = 0;
     }
+
+    int64_t size() const { return size_; }
 
   private:
     void* start_ = nullptr;
@@ -194,4 +191,5 @@ DSX_FUNCTIONS(f64, double)
 // Frees the buffer of the calling thread.
 DSX_EXPORT void dsx_release_buffers(void) { buffer.release(); }
 
-DSX_EXPORT int64_t dsx_buffer_bytes(void) { return all_bytes; }
+// Returns the size of the buffer of the calling thread.
+DSX_EXPORT int64_t dsx_buffer_bytes(void) { return buffer.size(); }

@@ -11,6 +11,8 @@ struct Tile {
     int vectors, lanes;  // lanes: pixels in each vector, fewer than LANES only in smaller images
     const T* input[VECTORS];  // of column 0
     int64_t output[VECTORS];  // offset of the first pixel in the output, for output channel 0
+    int skipped[VECTORS];     // first lanes of each vector, which another tile stores
+    bool whole;               // all lanes of all vectors are stored
 };
 
 // Position in the lists and the packed weights, and where to prefetch the next images.
@@ -82,7 +84,21 @@ INLINE void begin(Vector<T> (*acc)[N], const int32_t* rows, const Tile<T>& tile,
     }
 }
 
-// The outputs of a block in the rare cases: other activations, and images smaller than a vector.
+// Stores the lanes of vector `v` that belong to the tile, after the activation.
+template <class T>
+INLINE void store_lanes(Vector<T> y, const Tile<T>& tile, int v, int64_t at, bool add,
+                        const Epilogue<T>& e) {
+    if (add && e.residual)
+        for (int l = 0; l < tile.lanes; l++) y[l] += e.residual[at + l];
+    y = activate<T>(y, e.activation);
+    if (tile.whole)
+        store(e.output + at, y);
+    else
+        for (int l = tile.skipped[v]; l < tile.lanes; l++) e.output[at + l] = y[l];
+}
+
+// The outputs of a block in the rare cases: other activations, and vectors of which some lanes
+// are stored.
 template <class T>
 __attribute__((noinline)) void finish_slowly(const Vector<T>* acc, int rows_of_block,
                                              const int32_t* rows, const Tile<T>& tile,
@@ -91,22 +107,14 @@ __attribute__((noinline)) void finish_slowly(const Vector<T>* acc, int rows_of_b
         const int row = rows[i / tile.vectors];
         if (row < 0) continue;
         const int64_t at = tile.output[i % tile.vectors] + row * e.pixels;
-        if (tile.lanes == LANES<T>) {
-            store(e.output + at, activate<T>(acc[i], e.activation));
-            continue;
-        }
-        Vector<T> y = acc[i];
-        if (e.residual)
-            for (int l = 0; l < tile.lanes; l++) y[l] += e.residual[at + l];
-        y = activate<T>(y, e.activation);
-        for (int l = 0; l < tile.lanes; l++) e.output[at + l] = y[l];
+        store_lanes(acc[i], tile, i % tile.vectors, at, tile.lanes < LANES<T>, e);
     }
 }
 
 template <class T, int R, int N>
 INLINE void finish(Vector<T> (*acc)[N], const int32_t* rows, const Tile<T>& tile,
                    const Epilogue<T>& e) {
-    if (tile.lanes != LANES<T> || e.activation > RELU) {
+    if (!tile.whole || e.activation > RELU) {
         Vector<T> copy[R * N];
         // Unrolled, because an index at run time would keep the accumulators in memory everywhere.
         UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < N; v++) copy[r * N + v] =

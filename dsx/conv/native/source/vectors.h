@@ -112,6 +112,16 @@ INLINE Vector<T> activate(Vector<T> x, int activation) {
     return x;
 }
 
+// The numbers 0, 1, ..., N - 1 as a type.
+template <int... I>
+struct Indices {};
+template <int N, int... I>
+struct Counting : Counting<N - 1, N - 1, I...> {};
+template <int... I>
+struct Counting<0, I...> {
+    typedef Indices<I...> Type;
+};
+
 INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
