@@ -19,7 +19,6 @@ from dsx.conv.sparsity.geometry import Geometry
 from dsx.conv.sparsity.layout import Layout, layout
 from dsx.conv.sparsity.rigid import COUNT, rigid_shapes
 from dsx.conv.spec.spec import ConvSpec
-from dsx.torch_private import version_of
 
 FROZEN_FROM = 0.5
 """Fraction of training after which shapes are final."""
@@ -145,11 +144,10 @@ class LearnedConv2d(WindowedConv2d):
         """Return the plans for the final shapes; None before, or if they would not be faster."""
         if not self.frozen:
             return None
-        deciding = (self.shape_scores, self.enabled)
-        state = [(id(tensor), version_of(tensor)) for tensor in deciding]
-        # Changes of tensors that were made in inference mode cannot be seen.
-        unseen = any(number is None for _, number in state)
-        if self._planned is None or self._planned[0] != state or unseen:
+        # By value: there is no other way to see every change of a tensor.
+        deciding = (self._decisions().bool(), self.enabled)
+        state = [tensor.cpu().numpy().tobytes() for tensor in deciding]
+        if self._planned is None or self._planned[0] != state:
             self._planned = (state, plans_of(self.layout, self.geometry))
         return self._planned[1]
 

@@ -1,7 +1,7 @@
 """Convolutions that are trained by the kernels are the same functions as without them."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -148,7 +148,23 @@ def test_learned_shapes_are_computed_once_they_are_final(monkeypatch: pytest.Mon
         assert len(calls) == 1
 
 
-def test_final_shapes_that_are_loaded_are_planned_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def replace_data(conv: nn.Module, other: nn.Module) -> None:
+    """Load tensors as `nn.utils.vector_to_parameters` does, which torch does not count."""
+    for own, new in zip(conv.parameters(), other.parameters(), strict=True):
+        own.data = new.data.clone()
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        lambda conv, other: conv.load_state_dict(other.state_dict()),
+        lambda conv, other: conv.load_state_dict(other.state_dict(), assign=True),
+        lambda conv, other: replace_data(conv, other),
+    ],
+)
+def test_final_shapes_that_are_loaded_are_planned_again(
+    load: Callable[[nn.Module, nn.Module], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     conv, x = learned(), torch.randn(2, 16, 8, 8).double()
     other = copy.deepcopy(conv)
     with torch.no_grad():
@@ -156,7 +172,7 @@ def test_final_shapes_that_are_loaded_are_planned_again(monkeypatch: pytest.Monk
     for module in (conv, other):
         module.freeze()
         module(x)
-    conv.load_state_dict(other.state_dict())
+    load(conv, other)
     with counted(monkeypatch) as calls, torch.no_grad():
         torch.testing.assert_close(conv(x), other(x), rtol=0, atol=0)
     assert len(calls) == 2
