@@ -115,7 +115,7 @@ def test_a_wheel_with_the_library_is_for_this_platform(compiler: str, checkout: 
     assert f"Root-Is-Purelib: false\nTag: {tag}\n" in wheel.read(about).decode()
     # It can also be loaded without torch.
     wheel.extract(LIBRARY, checkout)
-    load = f"import ctypes; ctypes.CDLL('{checkout / LIBRARY}').dsx_abi_version()"
+    load = f"import ctypes; ctypes.CDLL('{checkout / LIBRARY}').dsx_version()"
     subprocess.run([sys.executable, "-c", load], check=True)
 
 

@@ -92,7 +92,7 @@ if __name__ == "__main__":
 _NEEDED = ("hashlib", "importlib.util", "sys", "types")
 _KERNELS = '''
 def _load_kernels() -> types.ModuleType:
-    """Import the folder of the kernels beside this file."""
+    """Import the folder of the kernels next to this file."""
     folder = Path(__file__).resolve().with_name("{folder}")
     name = "kernels_of_model_" + hashlib.sha256(str(folder).encode()).hexdigest()[:12]
     if name not in sys.modules:

@@ -13,12 +13,9 @@ from dsx.conv.modules.separable import SeparableConv2d
 from dsx.conv.modules.windowed import WindowedConv2d
 from dsx.conv.native.kernel import is_supported, missing
 from dsx.conv.native.module import BlockSparseConv2d
-from dsx.conv.native.plan import Plan, make_plan
+from dsx.conv.native.plan import MOST_PADDING, Plan, make_plan
 from dsx.conv.sparsity.geometry import Geometry
 from dsx.conv.sparsity.layout import spread_layout
-
-MOST_PADDING = 1.5
-"""Ratio of packed to live weights from which the form does not apply, as for depthwise kernels."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,13 +4,14 @@ import torch
 from torch import Tensor, nn
 
 from dsx.conv.deploy._base import Form
-from dsx.conv.deploy.block_sparse import MOST_PADDING, plan_for
+from dsx.conv.deploy.block_sparse import plan_for
 from dsx.conv.deploy.maps_merge import filters_in_use
 from dsx.conv.modules.base import DsxConv
 from dsx.conv.modules.basis import basis_count, channel_splits
 from dsx.conv.modules.binary import BinaryConv2d
 from dsx.conv.native.kernel import is_supported, missing
 from dsx.conv.native.module import BlockSparseConv2d
+from dsx.conv.native.plan import MOST_PADDING
 from dsx.conv.sparsity.layout import crop
 
 

@@ -68,15 +68,21 @@ class Compiler:
         return list(INSTRUCTION_SETS) if "__x86_64__" in self.macros else []
 
 
+def sources() -> list[Path]:
+    """Return the C++ sources and headers of the kernels."""
+    return sorted([*SOURCES.glob("*.cpp"), *SOURCES.glob("*.h")])
+
+
 @functools.cache
 def version() -> str:
     """Return the version of the kernels.
 
     Returns:
-        Eight hexadecimal digits: a hash of the sources and of the flags of the compiler.
+        Eight hexadecimal digits: a hash of the sources and of this file, which has the flags of
+        the compiler.
     """
-    content = hashlib.sha256(repr((FLAGS, INSTRUCTION_SETS)).encode())
-    for source in sorted(SOURCES.iterdir()):
+    content = hashlib.sha256()
+    for source in [Path(__file__), *sources()]:
         content.update(source.name.encode())
         content.update(source.read_bytes())
     return content.hexdigest()[:8]
@@ -132,9 +138,13 @@ def compile_library(
     if others := set(chosen) - INSTRUCTION_SETS.keys():
         raise ValueError(f"instruction sets {sorted(others)} (allowed: {list(INSTRUCTION_SETS)})")
     common = [*compiler.command, *FLAGS, *compiler.optimization, *compiler.openmp, *flags]
-    defined = [f"-DDSX_{name.upper()}" for name in chosen]
+    defined = [f'-DDSX_VERSION="{version()}"', *(f"-DDSX_{name.upper()}" for name in chosen)]
     left_out = INSTRUCTION_SETS.keys() - set(chosen)
-    with tempfile.TemporaryDirectory(prefix="dsx-") as folder:
+    # The library is linked in a folder next to it, from which it can be moved into its place.
+    with (
+        tempfile.TemporaryDirectory(prefix="dsx-") as folder,
+        tempfile.TemporaryDirectory(prefix=".dsx-", dir=path.parent) as neighbour,
+    ):
         objects, commands = [], []
         for source in sorted(SOURCES.glob("*.cpp")):
             if source.stem in left_out:
@@ -143,12 +153,9 @@ def compile_library(
             own = INSTRUCTION_SETS.get(source.stem, [])
             commands.append([*common, *own, *defined, "-c", str(source), "-o", objects[-1]])
         _run(commands)
-        new = path.with_name(f"{path.name}.{os.getpid()}")
-        try:
-            _run([[*common, "-shared", *objects, "-o", str(new)]])
-            new.replace(path)
-        finally:
-            new.unlink(missing_ok=True)
+        new = Path(neighbour) / path.name
+        _run([[*common, "-shared", *objects, "-o", str(new)]])
+        new.replace(path)
 
 
 def _run(commands: Sequence[Sequence[str]]) -> None:

@@ -17,9 +17,6 @@ from dsx.conv.native.compiling import LIBRARY, version
 from dsx.conv.native.interface import declare
 from dsx.errors import DsxError, Unsupported, unknown
 
-ABI_VERSION = 1
-"""Version of the C interface, as in source/library.cpp."""
-
 VARIABLE = "DSX_KERNELS"
 
 
@@ -112,13 +109,14 @@ def load() -> ctypes.CDLL | Unsupported:
         return _missing(path)
     try:
         library = ctypes.CDLL(str(path))
-        version = library.dsx_abi_version()
+        library.dsx_version.restype = ctypes.c_char_p
     except (OSError, AttributeError) as error:
         return Unsupported(f"the library cannot be loaded: {error}")
-    if version != ABI_VERSION:
+    compiled = library.dsx_version().decode()
+    if compiled != version():
         return Unsupported(
-            f"'{path}' was compiled for another version of dsx (interface {version} instead "
-            f"of {ABI_VERSION}); install dsx again"
+            f"'{path}' was compiled from other sources (version {compiled} instead of "
+            f"{version()}); install dsx again"
         )
     declare(library)
     return library

@@ -107,7 +107,7 @@ def training_plans(live: Mask, geometry: Geometry, stored: Numbers) -> TrainingP
 def block_sparse_conv2d(
     x: Tensor, weight: Tensor, bias: Tensor | None, plans: TrainingPlans
 ) -> Tensor:
-    """Compute a block-sparse convolution, differentiable once.
+    """Compute a block-sparse convolution, differentiable twice.
 
     Args:
         x: Batch of images, (B, Cin, H, W).

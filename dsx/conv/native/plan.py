@@ -17,6 +17,10 @@ VERSION = 1
 ROWS = 8
 """Number of outputs in a block."""
 
+MOST_PADDING = 1.5
+"""Ratio of packed to live weights from which the kernels waste their advantage, as for depthwise
+convolutions."""
+
 _SEGMENT_ROWS = (range(8), range(4), range(4, 8), *(range(n, n + 2) for n in (0, 2, 4, 6)))
 _CYCLES = {8: 12.0, 4: 6.3, 2: 3.6}
 """Cycles of one entry for a full tile, by the number of rows; measured with AVX-512."""

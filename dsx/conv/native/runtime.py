@@ -20,7 +20,14 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from dsx.conv.native.compiling import CANDIDATES, SOURCES, compile_library, find_compiler, version
+from dsx.conv.native.compiling import (
+    CANDIDATES,
+    SOURCES,
+    compile_library,
+    find_compiler,
+    sources,
+    version,
+)
 from dsx.conv.native.interface import (
     ACTIVATIONS,
     EXPORTED_OPERATOR,
@@ -117,15 +124,15 @@ class BlockSparseConv2d(nn.Module):
         tensors = tuple(self._buffers.values())
         # By address, because share_memory() and others move a tensor.
         addresses = [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
-        known, layer = _LAYERS.get(self, (None, None))
-        if known != (addresses, [id(tensor) for tensor in tensors]):
+        known, before, layer = _LAYERS.get(self, (tensors, None, None))
+        if before != addresses or any(a is not b for a, b in zip(known, tensors, strict=True)):
             layer = _structure(tensors, self.activation, self.depthwise_activation)
-            _LAYERS[self] = (addresses, [id(tensor) for tensor in tensors]), layer
+            _LAYERS[self] = tensors, addresses, layer
         return _compute(layer, input, residual, self.weights.dtype, self.geometry)
 
 
 # Not an attribute of the module, because a copy of the module needs a structure of its own.
-_LAYERS: "WeakKeyDictionary[BlockSparseConv2d, tuple[Any, Any]]" = WeakKeyDictionary()
+_LAYERS: "WeakKeyDictionary[BlockSparseConv2d, tuple[Any, Any, Any]]" = WeakKeyDictionary()
 
 
 def runtime_files() -> dict[str, bytes]:
@@ -136,7 +143,7 @@ def runtime_files() -> dict[str, bytes]:
     """
     here = Path(__file__)
     files = {"__init__.py": here, **{name: here.with_name(name) for name in MODULES}}
-    files |= {f"{SOURCES.name}/{source.name}": source for source in sorted(SOURCES.iterdir())}
+    files |= {f"{SOURCES.name}/{source.name}": source for source in sources()}
     # The exported files are a package of their own.
     within = b"from dsx.conv.native.", b"from ."
     return {name: file.read_bytes().replace(*within) for name, file in files.items()}

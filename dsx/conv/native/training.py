@@ -8,6 +8,7 @@ from torch import Tensor
 
 from dsx.conv.native.kernel import is_supported, missing
 from dsx.conv.native.operators import TrainingPlans, training_plans
+from dsx.conv.native.plan import MOST_PADDING
 from dsx.conv.sparsity.geometry import Geometry
 from dsx.conv.sparsity.layout import Layout, layout, spread_layout
 from dsx.conv.spec.spec import ConvSpec
@@ -16,8 +17,6 @@ from dsx.torch_private import is_observed
 MOST_DENSITY = 0.75
 """Fraction of live weights from which a dense convolution of torch is as fast; measured by
 `dsx bench conv`."""
-MOST_PADDING = 1.5
-"""Ratio of packed to live weights from which the kernel wastes its advantage."""
 
 
 def is_possible(x: Tensor, weight: Tensor, geometry: Geometry) -> bool:

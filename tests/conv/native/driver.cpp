@@ -14,7 +14,7 @@ using dsx::Layer;
 using Function = int(const Layer*, int64_t, int64_t, int64_t, const void*, const void*, void*, int);
 
 extern "C" {
-int dsx_abi_version(void);
+const char* dsx_version(void);
 const char* dsx_instruction_sets(void);
 const char* dsx_instruction_set(void);
 int dsx_use(const char* name);
@@ -27,7 +27,7 @@ namespace {
 Function* const functions[] = {dsx_conv_f32, dsx_conv_f64, dsx_gradient_f32, dsx_gradient_f64};
 
 int describe() {
-    std::printf("interface: %d\n", dsx_abi_version());
+    std::printf("version: %s\n", dsx_version());
     std::printf("instruction sets: %s\n", dsx_instruction_sets());
     std::printf("in use: %s\n", dsx_instruction_set());
     std::printf("use of avx2: %d\n", dsx_use("avx2"));

@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from dsx.conv.native import kernel
-from dsx.conv.native.compiling import SOURCES, Compiler, compile_library, find_compiler
+from dsx.conv.native.compiling import SOURCES, Compiler, compile_library, find_compiler, version
 from dsx.conv.native.interface import SUFFIXES
 from dsx.conv.native.kernel import Layer
-from dsx.conv.native.library import ABI_VERSION
 from dsx.conv.native.plan import make_plan
 from tests.conv.native.cases import Case, assert_same, dense_gradient, gradient_of
 from tests.conv.native.test_kernel import DTYPES, cases
@@ -51,7 +50,7 @@ def driver(cross_compiler: Compiler, tmp_path_factory: pytest.TempPathFactory) -
 def test_the_baseline_is_used(driver: str) -> None:
     shown = subprocess.run([*EMULATOR, driver], capture_output=True, text=True, check=True).stdout
     assert dict(line.split(": ", 1) for line in shown.splitlines()) == {
-        "interface": str(ABI_VERSION),
+        "version": version(),
         "instruction sets": "baseline",
         "in use": "baseline",
         "use of avx2": "-1",

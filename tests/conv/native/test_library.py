@@ -10,7 +10,7 @@ import pytest
 
 from dsx.conv.native import Kernels, kernels, use
 from dsx.conv.native.compiling import LIBRARY, SOURCES, Compiler, compile_library, version
-from dsx.conv.native.library import ABI_VERSION, VARIABLE, load
+from dsx.conv.native.library import VARIABLE, load
 from dsx.errors import DsxError, Unsupported
 
 AGAIN = f"compile it again: python {LIBRARY.parent / 'compiling.py'}"
@@ -89,9 +89,9 @@ def test_a_missing_library_is_stated(other: Path) -> None:
 
 
 def test_a_library_for_another_version_is_stated(other: Path, compiler: Compiler) -> None:
-    link(other, compiler, f'extern "C" int dsx_abi_version() {{ return {ABI_VERSION + 1}; }}')
-    versions = f"interface {ABI_VERSION + 1} instead of {ABI_VERSION}"
-    said = f"'{other}' was compiled for another version of dsx ({versions}); install dsx again"
+    link(other, compiler, 'extern "C" const char* dsx_version() { return "0"; }')
+    versions = f"version 0 instead of {version()}"
+    said = f"'{other}' was compiled from other sources ({versions}); install dsx again"
     assert kernels() == Unsupported(said)
 
 
@@ -106,7 +106,7 @@ def test_a_file_that_is_not_the_library_is_stated(other: Path, compiler: Compile
     link(other, compiler, "int nothing;")
     not_of_dsx = kernels()
     assert isinstance(not_of_dsx, Unsupported)
-    assert "dsx_abi_version" in not_of_dsx.reason
+    assert "dsx_version" in not_of_dsx.reason
 
 
 MAPPED = """

@@ -14,9 +14,6 @@
 
 namespace {
 
-// Raise this number, and ABI_VERSION in library.py, when a function of the C interface changes.
-constexpr int abi_version = 1;
-
 struct Candidate {
     const dsx::Kernels* kernels;
     bool (*is_supported)();
@@ -121,7 +118,8 @@ void unpack(const T* packed, const int32_t* source, int64_t length, T* weights) 
 
 const dsx::Kernels& dsx::kernels_in_use() { return *in_use().load(std::memory_order_relaxed); }
 
-DSX_EXPORT int dsx_abi_version(void) { return abi_version; }
+// The version of the kernels, by which compiling.py names these sources.
+DSX_EXPORT const char* dsx_version(void) { return DSX_VERSION; }
 
 // The names of the instruction sets that are built in and that this processor supports, best first,
 // separated by spaces.
