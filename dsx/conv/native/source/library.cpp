@@ -74,9 +74,11 @@ class Buffer {
 
 thread_local Buffer buffer;
 
+#ifdef _OPENMP
 void barrier() {
 #pragma omp barrier
 }
+#endif
 
 using dsx::Images;
 using dsx::Layer;
