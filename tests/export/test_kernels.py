@@ -15,11 +15,15 @@ from torch import Tensor, nn
 from dsx.conv import ConvSpec, build, deploy
 from dsx.conv.native import EXPORTED_OPERATOR, Kernels, library_name
 from dsx.conv.native.runtime import compiled
+from dsx.errors import WorkFailed
 from dsx.export.kernels import FOLDER, is_built
 from dsx.export.model_py import write
 from dsx.export.verify import load_exported
 from dsx.measure.metrics.flops import count
+from dsx.space import redesign
 from tests.export.always import Always
+from tests.export.conftest import Searched, make_space
+from tests.export.exporting import export, run_alone
 
 IMAGES = torch.randn(2, 8, 9, 7, generator=torch.Generator().manual_seed(0))
 LOAD = "import sys; sys.path.insert(0, sys.argv[1]); from model import load; print(load())"
@@ -171,6 +175,64 @@ def test_a_failed_import_of_the_kernels_is_repeated(folder: Path, designed: Resi
             load_exported(folder)
     file.write_bytes(content)
     torch.testing.assert_close(load_exported(folder)(IMAGES), designed(IMAGES))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-12)])
+def test_native_forms_are_exported_with_their_kernels(
+    searched: Searched, out: Path, tmp_path: Path, dtype: str, tolerance: float, native: Kernels
+) -> None:
+    space = make_space(dtype=dtype, deploy="native")
+    bundle = export(
+        space,
+        searched.design,
+        out,
+        weights=searched.weights,
+        searched=searched.metrics,
+        form_cache=Always("block_sparse"),
+    )
+    manifest = bundle.manifest
+    assert (manifest["measure"]["deploy"], manifest["kernels"]) == ("native", native.identity)
+    assert "block_sparse" in manifest["forms"].values()
+    written = {
+        file.relative_to(out).as_posix()
+        for file in out.rglob("*")
+        if file.is_file() and not is_built(file) and file.name != "manifest.json"
+    }
+    assert set(manifest["files"]) == written >= {"kernels/__init__.py", "kernels/source/micro.h"}
+    cost, metrics = space.cost(searched.design), manifest["metrics"]
+    assert metrics["bits"]["exported"] == cost.bits
+    assert cost.flops <= metrics["deployed_flops"]["exported"] <= 1.5 * cost.flops
+    assert metrics["latency_ms"]["exported"] > 0
+    assert set(run_alone(out, dtype, tmp_path / "logits")) <= {"numpy"}
+    network = redesign(space.network(), searched.design.changed)
+    network.load_state_dict(searched.weights)
+    network.eval().to(getattr(torch, dtype))
+    torch.manual_seed(0)
+    expected = network(torch.randn(5, 1, 8, 8, dtype=getattr(torch, dtype)))
+    logits = torch.load(tmp_path / "logits")
+    torch.testing.assert_close(logits, expected, atol=tolerance, rtol=tolerance)
+    # With the bytecode that running it has left behind.
+    export(space, searched.design, out, weights=searched.weights, force=True)
+
+
+def test_native_forms_need_a_compiler(
+    searched: Searched,
+    out: Path,
+    tmp_path: Path,
+    native: Kernels,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    space = make_space(deploy="native")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    reason = (
+        r"^the exported model does not run in a fresh process: RuntimeError: this network needs a "
+        r"C\+\+ compiler on first use, and none runs \(tried: no-such-compiler\): install one"
+    )
+    with pytest.raises(WorkFailed, match=reason):
+        export(space, searched.design, out, weights=searched.weights,
+               form_cache=Always("block_sparse"))  # fmt: skip
+    assert not out.exists()
 
 
 def test_without_a_compiler_the_reason_is_stated(folder: Path, tmp_path: Path) -> None:

@@ -221,7 +221,7 @@ def test_channels_and_merged_outputs_are_not_part_of_the_structure() -> None:
     ("form", "spec", "shared"),
     [
         ("block_sparse", CORNERS, True),
-        ("merged_maps", ConvSpec(kernel_shape="cross", binary_basis=2, splits=4), True),
+        ("block_sparse_maps", ConvSpec(kernel_shape="cross", binary_basis=2, splits=4), True),
         ("block_sparse", networks.LEARNED, False),
     ],
     ids=["fixed", "binary", "learned"],

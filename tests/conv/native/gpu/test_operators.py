@@ -199,7 +199,7 @@ def test_a_deployed_separable_block(activation: str, device: str) -> None:
 
 
 @pytest.mark.parametrize("device", KERNELS)
-def test_merged_maps(device: str) -> None:
+def test_maps_are_merged(device: str) -> None:
     tested = CASES["dead channels, outputs and positions"]
     plan, geometry = tested.plan, dataclasses.replace(tested.geometry, out_channels=15)
     x, weight, _ = tested.tensors(torch.float64)
