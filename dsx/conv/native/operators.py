@@ -97,11 +97,14 @@ def training_plans(live: Mask, geometry: Geometry, stored: Numbers) -> TrainingP
         The plans.
     """
     mask, other, index = transposed(live, geometry)
-    return TrainingPlans(
-        forward=make_plan(live, geometry).with_stored(stored.ravel()),
-        backward=make_plan(np.ascontiguousarray(mask), other).with_stored(stored.ravel()[index]),
-        geometry=geometry,
-    )
+    backward = np.ascontiguousarray(mask)
+    # Plans are kept, and a later backward pass cannot use tensors that inference mode has created.
+    with torch.inference_mode(False):
+        return TrainingPlans(
+            forward=make_plan(live, geometry).with_stored(stored.ravel()),
+            backward=make_plan(backward, other).with_stored(stored.ravel()[index]),
+            geometry=geometry,
+        )
 
 
 def block_sparse_conv2d(
