@@ -16,7 +16,7 @@ BLOCK_SECONDS = 0.002
 """Least duration of a block of calls, which is long compared with the resolution of the clocks."""
 SLOW_SECONDS = 0.05
 """Duration of a call from which one call is a block, and one call is a sufficient warm-up."""
-LEAST_OTHERS = 3
+LEAST_OTHERS = 2
 """Number of rounds after which a slow contender is left out."""
 LEAST_INTERVAL = 6
 """Number of rounds from which a 95 % interval of a median exists: its widest one, from the minimum

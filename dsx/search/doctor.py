@@ -132,7 +132,7 @@ def _kernels(found: Kernels | Unsupported) -> str:
     others = [name for name in found.instruction_sets if name != found.instruction_set]
     threads = "several threads" if found.has_threads else "one thread (compiled without OpenMP)"
     possible = f" (also possible: {', '.join(others)})" * bool(others)
-    return f"{found.instruction_set}{possible}, {threads}"
+    return f"{found.instruction_set}{possible}, {threads}, compiled by {found.compiler}"
 
 
 def _gpu_kernels(problem: Unsupported | None) -> str:

@@ -70,16 +70,24 @@ def test_kernels_are_described() -> None:
         instruction_set="avx2",
         has_threads=True,
         version="0123abcd",
+        compiler="GCC 12.2.0",
     )
-    assert _kernels(found) == "avx2 (also possible: avx512, baseline), several threads"
+    said = "avx2 (also possible: avx512, baseline), several threads, compiled by GCC 12.2.0"
+    assert _kernels(found) == said
     alone = Kernels(
         path="libdsx.so",
         instruction_sets=("baseline",),
         instruction_set="baseline",
         has_threads=False,
         version="0123abcd",
+        compiler="GCC 12.2.0",
     )
-    assert _kernels(alone) == "baseline, one thread (compiled without OpenMP)"
+    said = "baseline, one thread (compiled without OpenMP), compiled by GCC 12.2.0"
+    assert _kernels(alone) == said
+    assert (found.identity, alone.identity) == (
+        "0123abcd avx2, GCC 12.2.0",
+        "0123abcd baseline, GCC 12.2.0, one thread",
+    )
     assert _kernels(Unsupported("no compiler")) == "none: no compiler"
     assert _gpu_kernels(None) == "Triton"
     assert _gpu_kernels(Unsupported("no GPU")) == "none: no GPU"

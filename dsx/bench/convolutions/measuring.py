@@ -1,5 +1,6 @@
 """Checking and timing of one case."""
 
+import dataclasses
 import functools
 import statistics
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
@@ -23,6 +24,8 @@ from dsx.process import torch_threads
 
 REPEATS = 3
 """Number of times that a case which appears to be slower is measured again."""
+LEAST_STEPS = 3
+"""Least number of rounds of forward and backward passes, for which no interval is needed."""
 STEP_SIZE = 3
 """Working set of a forward and a backward pass, relative to that of a forward pass."""
 POINTWISE = "3"
@@ -163,7 +166,8 @@ def _time_steps(case: Case, lineup: Lineup, effort: Effort) -> list[Round]:
     """Return the rounds of the checked forward and backward passes."""
     gradient, runs = _steps(lineup)
     check_steps(case.name, lineup, gradient, runs)
-    return [*time_rounds(runs, effort, COMPARED)]
+    fewer = dataclasses.replace(effort, least=min(effort.least, LEAST_STEPS))
+    return [*time_rounds(runs, fewer, COMPARED)]
 
 
 def _steps(lineup: Lineup) -> tuple[Tensor, dict[str, Step]]:

@@ -57,6 +57,7 @@ def declare(library: ctypes.CDLL) -> None:
     """
     library.dsx_instruction_sets.restype = ctypes.c_char_p
     library.dsx_instruction_set.restype = ctypes.c_char_p
+    library.dsx_compiler.restype = ctypes.c_char_p
     library.dsx_use.argtypes = [ctypes.c_char_p]
     library.dsx_buffer_bytes.restype = ctypes.c_int64
     library.dsx_release_buffers.restype = None

@@ -31,6 +31,7 @@ class Kernels:
         instruction_set: Name of the one in use.
         has_threads: Whether the kernels can use several threads.
         version: Hash of the sources and of the flags of the compiler.
+        compiler: Name and version of the compiler.
     """
 
     path: str
@@ -38,11 +39,13 @@ class Kernels:
     instruction_set: str
     has_threads: bool
     version: str
+    compiler: str
 
     @property
     def identity(self) -> str:
-        """Version and instruction set, on which the speed of the kernels depends."""
-        return f"{self.version} {self.instruction_set}"
+        """Everything on which the speed of the kernels depends."""
+        threads = "" if self.has_threads else ", one thread"
+        return f"{self.version} {self.instruction_set}, {self.compiler}{threads}"
 
 
 def kernels() -> Kernels | Unsupported:
@@ -60,6 +63,7 @@ def kernels() -> Kernels | Unsupported:
         instruction_set=library.dsx_instruction_set().decode(),
         has_threads=bool(library.dsx_has_threads()),
         version=version(),
+        compiler=library.dsx_compiler().decode(),
     )
 
 

@@ -78,7 +78,17 @@ def test_the_variable_names_another_library(other: Path, compiler: Compiler) -> 
         instruction_set="baseline",
         has_threads=bool(compiler.openmp),
         version=version(),
+        compiler="GCC " * ("__clang__" not in compiler.macros) + macro(compiler, "__VERSION__"),
     )
+
+
+def macro(compiler: Compiler, name: str) -> str:
+    """Return the value of a macro whose value is a string."""
+    query = [*compiler.command, "-dM", "-E", "-x", "c++", os.devnull]
+    done = subprocess.run(query, capture_output=True, text=True, check=True)
+    start = f"#define {name} "
+    lines = done.stdout.splitlines()
+    return next(line for line in lines if line.startswith(start)).removeprefix(start).strip('"')
 
 
 def test_a_missing_library_is_stated(other: Path) -> None:

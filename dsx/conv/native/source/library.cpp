@@ -125,6 +125,12 @@ const dsx::Kernels& dsx::kernels_in_use() { return *in_use().load(std::memory_or
 // The version of the kernels, by which compiling.py names these sources.
 DSX_EXPORT const char* dsx_version(void) { return DSX_VERSION; }
 
+#ifdef __clang__
+DSX_EXPORT const char* dsx_compiler(void) { return __VERSION__; }
+#else
+DSX_EXPORT const char* dsx_compiler(void) { return "GCC " __VERSION__; }
+#endif
+
 // The names of the instruction sets that are built in and that this processor supports, best first,
 // separated by spaces.
 DSX_EXPORT const char* dsx_instruction_sets(void) {
