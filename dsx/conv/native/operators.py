@@ -209,10 +209,10 @@ def _with_any_residual(packed: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return call
 
 
-def _output_shape(x: Tensor, geometry: Sequence[int], residual: Tensor | None = None) -> Tensor:
+def _empty_output(x: Tensor, geometry: Sequence[int], residual: Tensor | None = None) -> Tensor:
     found = _geometry(geometry)
-    shape = x.shape[0], found.out_channels, *found.out_hw(x.shape[2], x.shape[3])
-    return x.new_empty(shape if residual is None else torch.broadcast_shapes(shape, residual.shape))
+    out = x.new_empty((x.shape[0], found.out_channels, *found.out_hw(x.shape[2], x.shape[3])))
+    return out if residual is None else out + residual
 
 
 def _set_up(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -278,8 +278,8 @@ def _define() -> None:
         _LIBRARY.impl(name, on_cpu, "CPU")  # type: ignore[no-untyped-call]
         _LIBRARY.impl(name, on_gpu, "CUDA")  # type: ignore[no-untyped-call]
     fakes: dict[str, Callable[..., Tensor]] = {
-        "block_sparse_conv2d": lambda x, weight, bias, plans, geometry: _output_shape(x, geometry),
-        "block_sparse_conv2d_packed": lambda *arguments: _output_shape(
+        "block_sparse_conv2d": lambda x, weight, bias, plans, geometry: _empty_output(x, geometry),
+        "block_sparse_conv2d_packed": lambda *arguments: _empty_output(
             arguments[0], arguments[GEOMETRY], arguments[RESIDUAL]
         ),
         "block_sparse_weight_gradient": lambda x, gradient, weight, *others: weight.new_empty(

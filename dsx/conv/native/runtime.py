@@ -309,9 +309,9 @@ One process may load exports of several versions, each of which has an operator 
 
 def _fake(*arguments: Any) -> Tensor:
     """Return an empty output of the operator."""
-    x, residual = arguments[0], arguments[RESIDUAL]
-    shape = _output_shape(x, arguments[GEOMETRY])
-    return x.new_empty(shape if residual is None else torch.broadcast_shapes(shape, residual.shape))
+    x, residual, geometry = arguments[0], arguments[RESIDUAL], arguments[GEOMETRY]
+    output: Tensor = x.new_empty(_output_shape(x, geometry))
+    return output if residual is None else output + residual
 
 
 @functools.cache

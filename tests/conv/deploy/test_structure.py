@@ -173,7 +173,8 @@ def test_a_layer_called_twice_differs_from_two_layers() -> None:
 
 def native_facts(live: Mask, terms: Sequence[Sequence[int]] | None = None) -> Any:
     """Return the structure of a convolution with packed weights, for images of the same size."""
-    g = geometry(live, padding=(live.shape[2] // 2,) * 4)  # type: ignore[arg-type]
+    side = live.shape[2] // 2
+    g = geometry(live, padding=(side, side, side, side))
     merge = None if terms is None else torch.tensor(terms)
     conv = BlockSparseConv2d(make_plan(live, g), torch.randn(live.shape), None, g, merge=merge)
     return structure(conv).facts
