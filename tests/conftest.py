@@ -189,7 +189,7 @@ def own_device_lock() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_kernels() -> None:
-    """Provide the library where exports look for it, because compiling it takes a minute."""
+    """Provide the library where exports look for it, because compiling it takes 13 seconds."""
     from dsx.conv.native import library_name
     from dsx.conv.native.compiling import LIBRARY
 

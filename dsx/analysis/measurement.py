@@ -104,8 +104,8 @@ class DeploymentFacts(Record):
         folded_norms: Number of batch norms that are folded into convolutions.
         unfolded_norms: Number of batch norms that the deployed network still computes.
         untraced: Reason why torch.fx cannot trace the network; None if it can.
-        kernels: Version and instruction set of the compiled kernels that the network calls; None if
-            it calls none.
+        kernels: Versions of the native kernels that the network calls, with the instruction set on
+            a CPU; None if it calls none.
         deployed_params: Number of values that the network holds; None if they were not counted.
         deployed_flops: Multiply-adds of the network; None if they were not counted.
         deployed_flops_not_counted: Reason why the multiply-adds cannot be counted; None if they

@@ -2,15 +2,15 @@
 
 import gc
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dsx.conv import Run, default_clock
 from dsx.measure.timing import median_interval
 
-Samples = Mapping[str, Sequence[float]]
-"""Seconds of one call of each contender in each round."""
+Round = Mapping[str, float]
+"""Seconds of one call of each contender that took part in a round."""
 
 BLOCK_SECONDS = 0.002
 """Least duration of a block of calls, which is long compared with the resolution of the clocks."""
@@ -18,6 +18,9 @@ SLOW_SECONDS = 0.05
 """Duration of a call from which one call is a block, and one call is a sufficient warm-up."""
 LEAST_OTHERS = 3
 """Number of rounds after which a slow contender is left out."""
+LEAST_INTERVAL = 6
+"""Number of rounds from which a 95 % interval of a median exists: its widest one, from the minimum
+to the maximum, contains the median with a probability of 1 - 2 / 2^n, 94 % for five rounds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +29,8 @@ class Effort:
 
     Args:
         seconds: Duration after which no new round starts, and a contender is left out.
-        least: Minimum number of rounds, regardless of the duration.
+        least: Minimum number of rounds, regardless of the duration; an interval requires
+            `LEAST_INTERVAL`.
         most: Maximum number of rounds.
     """
 
@@ -35,72 +39,76 @@ class Effort:
     most: int
 
 
-EFFORT = Effort(seconds=0.4, least=5, most=25)
+EFFORT = Effort(seconds=0.4, least=LEAST_INTERVAL, most=25)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio:
-    """The median of the ratios of the times of two contenders over all rounds.
+    """The median of the ratios of the times of two contenders over their common rounds.
 
     Args:
         value: The median.
-        low: Lower end of its 95 % interval.
-        high: Upper end of its 95 % interval.
-        rounds: Number of rounds; 0 if the contenders are identical and were not timed.
+        low: Lower end of its 95 % interval; None if there are too few rounds for an interval.
+        high: Upper end of its 95 % interval; None if there are too few rounds for an interval.
+        rounds: Number of common rounds; 0 if the contenders are identical and were not timed.
     """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     rounds: int
 
     @classmethod
-    def of(cls, ours: Sequence[float], theirs: Sequence[float]) -> "Ratio":
-        """Compute the ratio from the times of the same rounds.
+    def of(cls, rounds: Sequence[Round], one: str, other: str) -> "Ratio":
+        """Compute the ratio from the rounds in which both contenders took part.
 
         Args:
-            ours: Seconds of the first contender.
-            theirs: Seconds of the second contender, in the first rounds if they are fewer.
+            rounds: The rounds.
+            one: Name of the contender whose time is divided.
+            other: Name of the contender by whose time it is divided.
 
         Returns:
             The ratio.
         """
-        ratios = [one / other for one, other in zip(ours, theirs, strict=False)]
+        ratios = [each[one] / each[other] for each in rounds if one in each and other in each]
         value, low, high = median_interval(ratios)
+        if len(ratios) < LEAST_INTERVAL:
+            return cls(value=value, low=None, high=None, rounds=len(ratios))
         return cls(value=value, low=low, high=high, rounds=len(ratios))
 
 
 IDENTITY = Ratio(value=1.0, low=1.0, high=1.0, rounds=0)
 
 
-def time_rounds(runs: Mapping[str, Run], effort: Effort) -> dict[str, list[float]]:
+def time_rounds(
+    runs: Mapping[str, Run], effort: Effort, always: Collection[str]
+) -> list[dict[str, float]]:
     """Time blocks of calls of several contenders in round-robin order.
 
     The clock is CPU time of the thread for one thread of torch, else wall time.
 
     Args:
-        runs: Callable of each contender, of which the first one takes part in every round.
+        runs: Callable of each contender.
         effort: Effort of the timing.
+        always: Names of the contenders that take part in every round.
 
     Returns:
-        Seconds of one call of each contender in each round. A contender that exceeds the duration
-        takes part in the first rounds only.
+        The rounds. Another contender that exceeds the duration takes part in the first rounds only.
     """
-    first = next(iter(runs))
     calls = {name: _calls(run) for name, run in runs.items()}
-    samples: dict[str, list[float]] = {name: [] for name in runs}
+    rounds: list[dict[str, float]] = []
     spent = dict.fromkeys(runs, 0.0)
     begin = time.perf_counter()
     with _without_collection():
         for number in range(effort.most):
             if number >= effort.least and time.perf_counter() - begin > effort.seconds:
                 break
+            rounds.append({})
             for name, run in runs.items():
-                if name == first or number < LEAST_OTHERS or spent[name] < effort.seconds:
-                    seconds = _block(run, calls[name])
-                    samples[name].append(seconds)
+                if name in always or number < LEAST_OTHERS or spent[name] < effort.seconds:
+                    seconds = rounds[-1][name] = _block(run, calls[name])
                     spent[name] += seconds * calls[name]
-    return samples
+    return rounds
 
 
 def _calls(run: Run) -> int:

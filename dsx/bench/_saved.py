@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +19,7 @@ from dsx.measure import this_device
 
 Findings = Mapping[str, Any]
 
+_LOG = logging.getLogger(__name__)
 _SOURCES = (".py", ".cpp", ".h")
 """Endings of the files on which findings depend."""
 
@@ -65,10 +67,10 @@ class Saved:
                 digest.update(source.read_bytes())
         compiled = kernels()
         return {
-            "dsx": digest.hexdigest(),
-            "versions": versions(self.packages),
+            "source code of dsx": digest.hexdigest(),
+            "versions of packages": versions(self.packages),
             "device": this_device().fingerprint,
-            "kernels": compiled.identity if isinstance(compiled, Kernels) else None,
+            "compiled kernels": compiled.identity if isinstance(compiled, Kernels) else None,
         }
 
     def load(self) -> dict[str, Findings]:
@@ -76,21 +78,26 @@ class Saved:
 
         Returns:
             The findings by part of the benchmark; empty if they depend on other versions or on
-            another device.
+            another device, which is logged.
 
         Raises:
             WorkFailed: If the file cannot be read.
         """
         try:
             content = json.loads(self.file.read_bytes())
+            facts, findings = dict(content["facts"]), dict(content["findings"])
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise WorkFailed(f"{self.file} cannot be read (delete it): {error}") from error
-        if not isinstance(content, dict) or content.get("facts") != self._facts:
-            return {}
-        findings: dict[str, Findings] = content["findings"]
-        return findings
+        other = [name for name, value in self._facts.items() if facts.get(name) != value]
+        if not other:
+            return findings
+        _LOG.warning(
+            "%s: %d saved findings are discarded, because they were made with another state of: %s",
+            self.file, len(findings), ", ".join(other),
+        )  # fmt: skip
+        return {}
 
     def save(self, findings: Mapping[str, Findings]) -> None:
         """Write all findings.

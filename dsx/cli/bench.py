@@ -9,6 +9,7 @@ import typer
 from dsx.activity import Event, Kind
 from dsx.cli._options import Format, FormatOption, JsonOption, chosen_format, path_option
 from dsx.errors import DsxError, quoted
+from dsx.trust import trust_paths
 
 if TYPE_CHECKING:
     from dsx.bench import Bench, Row
@@ -56,9 +57,9 @@ def bench(
         known = [{"bench": own, "measures": find(Bench, own).measures} for own in names(Bench)]
         print_rows(known, chosen_format(format, json), {}, "benchmarks")
         return
+    trust_paths([name])
     found, chosen = find(Bench, name), chosen_format(format, json)
-    if full and found.full is None:
-        raise DsxError(f"--full: the benchmark {quoted(name)} has no further cases")
+    _check_extent(name, found, quick, full)
     file = _page_file(name, found, page, quick)
     if file is not None:
         check_page(name, file)
@@ -68,7 +69,7 @@ def bench(
         write_page(name, file, found.page.write(rows))
         print_message(f"Wrote {file}")
     if chosen is not Format.TABLE:
-        print_rows(rows, chosen, {"bench": name, "quick": quick}, "results")
+        print_rows(rows, chosen, {"bench": name, "quick": quick, "full": full}, "results")
     elif found.tables is not None:
         for number, (title, table) in enumerate(found.tables(rows).items()):
             typer.echo(f"\n{title}" if number else title)
@@ -78,15 +79,27 @@ def bench(
             typer.echo(found.describe(row))
 
 
+def _check_extent(name: str, bench: "Bench", quick: bool, full: bool) -> None:
+    """Check whether a benchmark can be run in full.
+
+    Raises:
+        DsxError: If it has no further cases, or a quick trial is requested as well.
+    """
+    if full and bench.full is None:
+        raise DsxError(f"--full: the benchmark {quoted(name)} has no further cases")
+    if full and quick:
+        raise DsxError("--full: not allowed with --quick, which measures no case")
+
+
 def _run(
     bench: "Bench", quick: bool, full: bool, on_status: Callable[[Event], None]
 ) -> "Sequence[Row]":
-    """Run a benchmark. A quick trial of all cases is the quick trial itself."""
+    """Run a benchmark, in full or as a quick trial."""
 
     def report(step: str) -> None:
         on_status(Event(kind=Kind.BENCHMARKING, detail=step))
 
-    if full and not quick and bench.full is not None:
+    if full and bench.full is not None:
         return bench.full(report)
     return bench.run(quick, report)
 

@@ -100,7 +100,11 @@ def _load_kernels() -> types.ModuleType:
             name, folder / "__init__.py", submodule_search_locations=[str(folder)]
         )
         sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
+        try:
+            spec.loader.exec_module(sys.modules[name])
+        except BaseException:
+            del sys.modules[name]
+            raise
     return sys.modules[name]
 
 

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from dsx.conv.native import Kernels, kernels
+import torch
+
+from dsx.conv import native
 from dsx.measure.backends import resolved, versions
 from dsx.space.yaml import Measure
 
@@ -18,7 +20,7 @@ def run_settings(measure: Measure) -> dict[str, Any]:
 
     Returns:
         Settings as plain JSON values, including the versions of the backend's packages and of the
-        compiled kernels, and excluding the duration of a latency measurement.
+        native kernels, and excluding the duration of a latency measurement.
 
     Raises:
         DsxError: If there is no such backend, or one of its packages is missing.
@@ -28,7 +30,8 @@ def run_settings(measure: Measure) -> dict[str, Any]:
 
 
 def _packages(measure: Measure) -> dict[str, str]:
-    found = kernels() if measure.deploy == "native" else None
-    # A newer version of the kernels may be faster.
-    native = {"kernels of dsx": found.version} if isinstance(found, Kernels) else {}
-    return {**versions(measure.backend), **native}
+    packages = versions(measure.backend)
+    if measure.deploy == "native":
+        # A newer version of the kernels may be faster.
+        packages |= native.versions(getattr(torch, measure.dtype), torch.device(measure.device))
+    return packages

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from dsx.errors import StorageError, parameter
-from dsx.measure.backends import no_native_forms
+from dsx.measure.backends import no_native_forms, resolved
 from dsx.search.plan import Plan
 from dsx.search.sampling.study import exists, forget
 from dsx.space import SearchSpace, with_measure_settings
@@ -76,14 +76,13 @@ def with_stored_forms(space: SearchSpace, row: StudyRow | None) -> SearchSpace:
         row: Row of the study; None if it does not exist yet.
 
     Returns:
-        The space with the deployed forms of the study; unchanged if the study times nothing.
+        The space with the deployed forms of the study; unchanged if a study of schema version 1
+        times nothing.
 
     Raises:
         StorageError: If the study was created with native forms, which cannot run here.
     """
-    facts = () if row is None else row.metrics.values()
-    timed = [each["settings"] for each in facts if each.get("stage") == "timed"]
-    stored = next((settings["deploy"] for settings in timed if "deploy" in settings), None)
+    stored = None if row is None else row.deploy or _timed_forms(row)
     if row is None or stored is None or space.file.measure.deploy != "auto":
         return space
     if stored == "native" and (reason := no_native_forms(space.file.measure)):
@@ -92,6 +91,12 @@ def with_stored_forms(space: SearchSpace, row: StudyRow | None) -> SearchSpace:
             f"{reason.reason} (or create another study: {parameter('study', 'NAME')})"
         )
     return with_measure_settings(space, deploy=stored)
+
+
+def _timed_forms(row: StudyRow) -> str | None:
+    """Return the deployed forms of the timed metrics of a study; None if there are none."""
+    timed = [facts["settings"] for facts in row.metrics.values() if facts.get("stage") == "timed"]
+    return next((settings["deploy"] for settings in timed if "deploy" in settings), None)
 
 
 def _row(name: str, plan: Plan, device: str, seed: int) -> StudyRow:
@@ -117,6 +122,7 @@ def _row(name: str, plan: Plan, device: str, seed: int) -> StudyRow:
             for metric, protocol in plan.protocols.items()
         },
         reference={},
+        deploy=resolved(space.file.measure).deploy,
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dsx.bench._saved import Saved
-from dsx.bench.conv import Measurer, measure_saved
+from dsx.bench.conv import LIMITS, Measurer, measure_saved
 from dsx.bench.convolutions.cases import Case
 from dsx.bench.convolutions.device_limit import Limit
 from dsx.bench.convolutions.layers import Layer
@@ -52,11 +52,15 @@ def test_an_interrupted_run_continues_with_the_next_case() -> None:
     both = cases("ssc cross", "pointwise")
     with pytest.raises(KeyboardInterrupt):
         measure_saved(made, both, threads=())
-    assert Saved("conv").load().keys() == {both[0].name}
+    assert Saved("conv").load().keys() == {LIMITS, both[0].name}
     reported: list[str] = []
-    rows = measure_saved(measurer(reported), both, threads=())
+    resumed = Measurer(reported.append)
+    rows = measure_saved(resumed, both, threads=())
     assert len(reported) == 1 and "pointwise" in reported[0]
     assert sum(row["row"] == "case" for row in rows) == 2
+    # Those of the interrupted process, to which its results refer.
+    assert resumed.limits == made.limits
+    assert ["1 thread: multiply-adds (G/s)", 1.0] in [[row["measure"], row["mean"]] for row in rows]
 
 
 def test_whole_networks_are_measured_with_each_number_of_threads() -> None:

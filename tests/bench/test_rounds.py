@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dsx.bench._rounds import LEAST_OTHERS, Effort, Ratio, time_rounds
+from dsx.bench._rounds import EFFORT, LEAST_INTERVAL, LEAST_OTHERS, Effort, Ratio, time_rounds
 
 
 def busy(milliseconds: float) -> Callable[[], None]:
@@ -21,20 +21,21 @@ def busy(milliseconds: float) -> Callable[[], None]:
 @pytest.mark.timing
 def test_a_ratio_of_times_is_measured() -> None:
     effort = Effort(seconds=0.1, least=7, most=7)
-    samples = time_rounds({"one": busy(1), "two": busy(2)}, effort)
-    assert [len(times) for times in samples.values()] == [7, 7]
-    assert 1.8 < Ratio.of(samples["two"], samples["one"]).value < 2.2
+    rounds = time_rounds({"one": busy(1), "two": busy(2)}, effort, always=("one", "two"))
+    assert 1.8 < Ratio.of(rounds, "two", "one").value < 2.2
 
 
 def test_a_contender_that_exceeds_the_duration_takes_part_in_the_first_rounds_only() -> None:
     effort = Effort(seconds=0.05, least=8, most=8)
-    samples = time_rounds({"own": busy(0.1), "slow": busy(30), "other": busy(0.1)}, effort)
-    assert [len(times) for times in samples.values()] == [8, LEAST_OTHERS, 8]
+    runs = {"own": busy(30), "slow": busy(30), "other": busy(0.1)}
+    rounds = time_rounds(runs, effort, always=("own",))
+    assert [each.keys() for each in rounds[:LEAST_OTHERS]] == [runs.keys()] * LEAST_OTHERS
+    assert [set(each) for each in rounds[LEAST_OTHERS:]] == [{"own", "other"}] * 5
 
 
 def test_no_round_starts_after_the_duration() -> None:
-    samples = time_rounds({"own": busy(5)}, Effort(seconds=0.0, least=2, most=99))
-    assert len(samples["own"]) == 2
+    rounds = time_rounds({"own": busy(5)}, Effort(seconds=0.0, least=2, most=99), always=("own",))
+    assert len(rounds) == 2
 
 
 def test_garbage_is_collected_again_afterwards() -> None:
@@ -42,10 +43,23 @@ def test_garbage_is_collected_again_afterwards() -> None:
         raise ValueError("of the run")
 
     with pytest.raises(ValueError, match="of the run"):
-        time_rounds({"own": fail}, Effort(seconds=0.0, least=1, most=1))
+        time_rounds({"own": fail}, Effort(seconds=0.0, least=1, most=1), always=("own",))
     assert gc.isenabled()
 
 
 def test_a_ratio_is_the_median_over_the_rounds_of_both() -> None:
-    ratio = Ratio.of([1.0, 4.0, 9.0, 100.0], [1.0, 2.0, 3.0])
-    assert (ratio.value, ratio.low, ratio.high, ratio.rounds) == (2.0, 1.0, 3.0, 3)
+    # The contenders that were left out of a round do not shift the others.
+    rounds = [{"a": 1.0, "b": 1.0}, {"a": 100.0}, {"b": 100.0}, {"a": 4.0, "b": 2.0}]
+    ratio = Ratio.of([*rounds, {"a": 9.0, "b": 3.0, "c": 1.0}], "a", "b")
+    assert (ratio.value, ratio.rounds) == (2.0, 3)
+
+
+def test_an_interval_needs_enough_rounds() -> None:
+    # All of n rounds are on the same side of the median with a probability of 2 / 2^n.
+    assert 2 / 2**LEAST_INTERVAL < 0.05 < 2 / 2 ** (LEAST_INTERVAL - 1)
+    rounds = [{"a": float(number), "b": 1.0} for number in range(1, LEAST_INTERVAL + 1)]
+    ratio = Ratio.of(rounds, "a", "b")
+    assert (ratio.value, ratio.low, ratio.high) == (3.5, 1.0, 6.0)
+    ratio = Ratio.of(rounds[:-1], "a", "b")
+    assert (ratio.value, ratio.low, ratio.high) == (3.0, None, None)
+    assert EFFORT.least >= LEAST_INTERVAL

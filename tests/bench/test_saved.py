@@ -30,22 +30,35 @@ def test_saved_findings_are_loaded_until_they_are_removed() -> None:
     assert saved().load() == {}
 
 
-def test_findings_of_other_versions_are_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_findings_of_other_versions_are_reported_and_not_loaded(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     saved().save(FINDINGS)
+    assert saved().load() == FINDINGS and not caplog.messages
     monkeypatch.setattr(_saved, "versions", lambda packages: {"torch": "1.0"})
     assert saved().load() == {}
+    (message,) = caplog.messages
+    assert message == (
+        f"{saved().file}: 1 saved findings are discarded, because they were made with another "
+        "state of: versions of packages"
+    )
 
 
-def test_findings_of_other_source_code_are_not_loaded() -> None:
+def test_findings_of_other_source_code_on_another_device_are_not_loaded(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     saved().save(FINDINGS)
     content = json.loads(saved().file.read_bytes())
-    content["facts"]["dsx"] = "0"
+    content["facts"] |= {"source code of dsx": "0", "device": "0"}
     saved().file.write_text(json.dumps(content))
     assert saved().load() == {}
+    (message,) = caplog.messages
+    assert message.endswith("another state of: source code of dsx, device")
 
 
-def test_a_damaged_file_is_named() -> None:
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"facts": 1, "findings": {}}'])
+def test_a_damaged_file_is_named(content: str) -> None:
     saved().save(FINDINGS)
-    saved().file.write_text("{")
+    saved().file.write_text(content)
     with pytest.raises(WorkFailed, match=r"networks.json cannot be read \(delete it\)"):
         saved().load()

@@ -2,9 +2,21 @@
 
 from pathlib import Path
 
+import pytest
+
 from dsx.bench import Bench
 from dsx.lookup import find
 from tests.cli.running import dsx, one_line
+
+OWN = """
+from dsx.bench import Bench
+
+BENCH = Bench(
+    measures="a benchmark outside of dsx",
+    run=lambda quick, report: [{"measured": "nothing" if quick else "a part"}],
+    full=lambda report: [{"measured": "everything"}],
+)
+"""
 
 
 def test_without_a_name_the_benchmarks_are_listed(tmp_path: Path) -> None:
@@ -46,6 +58,25 @@ def test_only_a_benchmark_with_a_page_takes_one(tmp_path: Path) -> None:
 def test_only_a_benchmark_with_further_cases_measures_all(tmp_path: Path) -> None:
     refusal = one_line(dsx("bench", "train", "--full", folder=tmp_path), 2)
     assert refusal == "--full: the benchmark 'train' has no further cases"
+
+
+@pytest.mark.parametrize(
+    ("options", "measured"),
+    [([], "a part"), (["--quick"], "nothing"), (["--full"], "everything")],
+)
+def test_the_document_states_what_was_measured(
+    options: list[str], measured: str, tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    document = dsx("bench", "own:BENCH", "--json", *options, folder=tmp_path).json
+    assert document["results"] == [{"measured": measured}]
+    assert document["quick"] is ("--quick" in options)
+    assert document["full"] is ("--full" in options)
+
+
+def test_a_benchmark_is_run_in_full_or_as_a_quick_trial(tmp_path: Path) -> None:
+    refusal = one_line(dsx("bench", "conv", "--full", "--quick", folder=tmp_path), 2)
+    assert refusal == "--full: not allowed with --quick, which measures no case"
 
 
 def test_a_file_of_the_user_is_not_replaced_and_nothing_is_measured(tmp_path: Path) -> None:

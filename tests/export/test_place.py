@@ -5,14 +5,17 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import torch
 
-from dsx.errors import DsxError, out_of_memory
+from dsx.errors import DsxError, WorkFailed, out_of_memory
 from dsx.export.place import atomic_export, check_place, writing_temporary
 from dsx.files.ownership import as_text, sealed, sha256
+from tests.export import exporting
+from tests.export.conftest import Searched
 
 TEMPORARY = rf"the temporary folder \(TMPDIR\): '{re.escape(tempfile.gettempdir())}'"
 FILES = {"model.py": b"network", "weights.safetensors": b"numbers"}
@@ -214,3 +217,75 @@ def test_a_foreign_file_of_any_size_is_not_read(tmp_path: Path) -> None:
         file.truncate(2**43)
     with pytest.raises(DsxError, match="'huge' is not part of an export"):
         check_place(out, force=True)
+
+
+def test_an_earlier_export_is_replaced_if_forced(searched: Searched, out: Path) -> None:
+    exporting.export(searched.space, searched.design, out, weights=searched.weights)
+    with pytest.raises(DsxError, match=r"^out: '.*chosen' exists already .* force=True\)$"):
+        exporting.export(searched.space, searched.design, out, weights=searched.weights)
+    exporting.export(
+        searched.space, searched.design, out, weights=searched.weights, study="another", force=True
+    )
+    assert json.loads((out / "manifest.json").read_text())["study"] == "another"
+    assert sorted(file.name for file in out.iterdir()) == exporting.FILES
+    assert [file.name for file in out.parent.iterdir()] == ["chosen"]
+
+
+def test_an_empty_folder_is_filled(searched: Searched, out: Path) -> None:
+    out.mkdir()
+    exporting.export(searched.space, searched.design, out, weights=searched.weights)
+    assert sorted(file.name for file in out.iterdir()) == exporting.FILES
+
+
+def test_a_failed_export_does_not_replace_an_earlier_one(searched: Searched, out: Path) -> None:
+    exporting.export(searched.space, searched.design, out, weights=searched.weights)
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    with pytest.raises(WorkFailed, match="differ by"):
+        exporting.export(
+            searched.space,
+            searched.design,
+            out,
+            weights=searched.weights,
+            force=True,
+            exporter="tests.export.exporters:tampering",
+        )
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+    assert [file.name for file in out.parent.iterdir()] == ["chosen"]
+
+
+@pytest.mark.long
+def test_a_file_that_is_added_during_the_export_is_kept(searched: Searched, out: Path) -> None:
+    exporting.export(searched.space, searched.design, out, weights=searched.weights)
+    with pytest.raises(DsxError, match="'mine' is not part of an export"):
+        exporting.export(
+            searched.space,
+            searched.design,
+            out,
+            weights=_Adding(searched.weights, out / "mine"),
+            force=True,
+        )
+    assert sorted(file.name for file in out.iterdir()) == sorted([*exporting.FILES, "mine"])
+    assert [file.name for file in out.parent.iterdir()] == ["chosen"]
+
+
+class _Adding(Mapping[str, torch.Tensor]):
+    """Weights that write a file when they are read, as a user might do during an export."""
+
+    def __init__(self, weights: dict[str, torch.Tensor], file: Path) -> None:
+        self._weights, self._file = weights, file
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        self._file.write_text("mine")
+        return self._weights[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._weights)
+
+    def __len__(self) -> int:
+        return len(self._weights)
+
+
+def test_a_folder_that_cannot_be_written_is_reported(searched: Searched, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DsxError, match=r"^out: '.*/file/chosen' cannot be written: "):
+        exporting.export(searched.space, searched.design, tmp_path / "file" / "chosen")

@@ -3,6 +3,10 @@
 import importlib.metadata
 import json
 
+import pytest
+import torch
+
+from dsx.conv.native import Kernels, gpu
 from dsx.measure.run_settings import run_settings
 from dsx.space.yaml.schema import Measure
 
@@ -22,3 +26,15 @@ def test_settings_include_package_versions_of_the_backend() -> None:
     assert run_settings(Measure(deploy="portable"))["packages"] == {}
     found = run_settings(Measure(backend="onnxruntime"))["packages"]
     assert found["onnxruntime"] == importlib.metadata.version("onnxruntime")
+
+
+def test_settings_include_the_version_of_the_kernels(native: Kernels) -> None:
+    assert run_settings(Measure(deploy="native"))["packages"] == {"kernels of dsx": native.version}
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="requires an NVIDIA GPU")
+def test_settings_for_a_gpu_include_the_versions_of_its_kernels_and_of_triton() -> None:
+    found = run_settings(Measure(device="cuda", deploy="native"))["packages"]
+    assert found == gpu.versions()
+    assert found["triton"] == importlib.metadata.version("triton")

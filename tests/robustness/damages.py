@@ -166,6 +166,8 @@ VALUES = [
     *_cell("studies", "baseline", "1", False, unknown="'0123456789ab'", null=NULL),
     *_cell("studies", "device", "1", False, unknown="'0123456789ab'"),
     *_cell("studies", "seed", "1", False, text=TEXT),
+    *_cell("studies", "deploy", "1", True, null=NULL),
+    *_cell("studies", "deploy", "1", False, another="'auto'", a_blob=BLOB),
     *_cell("studies", "created_at", "1", False, text=TEXT, null=NULL),
     *_cell("studies", "name", "1", False, null=NULL, a_blob=BLOB),
     *_cell("trials", "state", TRIAL, False, another="'nonsense'", null=NULL),

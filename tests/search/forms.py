@@ -18,4 +18,4 @@ def let_forms_be(own: bool, patch: pytest.MonkeyPatch) -> None:
         others = [name for name in forms if name != _choose.DENSE]
         return Choice(form=min(others, default=_choose.DENSE) if own else _choose.DENSE, seconds={})
 
-    patch.setattr(_choose, "_select", select)
+    patch.setattr(_choose, "fastest", select)

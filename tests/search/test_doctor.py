@@ -10,8 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dsx import front
-from dsx.conv.native import Kernels, kernels
-from dsx.conv.native.gpu import missing
+from dsx.conv.native import Kernels, use
 from dsx.errors import StorageError, Unsupported
 from dsx.measure import this_device
 from dsx.measure.machine.energy_counters import unsupported_cpu_energy
@@ -41,10 +40,30 @@ def test_the_machine_is_described(storage: str) -> None:
     assert all(isinstance(found, str) and found for found in findings.values())
 
 
-def test_the_kernels_in_use_are_described(storage: str) -> None:
+def test_the_kernels_in_use_are_examined(storage: str, native: Kernels) -> None:
+    use("baseline")
+    try:
+        examined = examine(storage)
+    finally:
+        use(native.instruction_set)
+    assert isinstance(examined.kernels, Kernels)
+    assert examined.kernels.instruction_set == "baseline"
+    assert examined.findings["kernels"].startswith("baseline")
+    flags = Path("/proc/cpuinfo").read_text().split() if Path("/proc/cpuinfo").exists() else []
+    if "avx2" in flags and "fma" in flags:
+        assert "avx2" in examined.findings["kernels"]
+
+
+def test_missing_kernels_are_examined(storage: str, no_kernels: Path) -> None:
     examined = examine(storage)
-    assert examined.kernels == kernels()
-    assert examined.findings["kernels"] == _kernels(examined.kernels)
+    reason = f"DSX_KERNELS: no file '{no_kernels}'"
+    assert examined.kernels == Unsupported(reason)
+    assert examined.findings["kernels"] == f"none: {reason}"
+    if not torch.cuda.is_available():
+        assert examined.findings["kernels for GPUs"] == "none: torch finds no NVIDIA GPU"
+
+
+def test_kernels_are_described() -> None:
     found = Kernels(
         path="libdsx.so",
         instruction_sets=("avx512", "avx2", "baseline"),
@@ -62,8 +81,6 @@ def test_the_kernels_in_use_are_described(storage: str) -> None:
     )
     assert _kernels(alone) == "baseline, one thread (compiled without OpenMP)"
     assert _kernels(Unsupported("no compiler")) == "none: no compiler"
-    problem = missing(torch.float32, torch.device("cuda"))
-    assert examined.findings["kernels for GPUs"] == _gpu_kernels(problem)
     assert _gpu_kernels(None) == "Triton"
     assert _gpu_kernels(Unsupported("no GPU")) == "none: no GPU"
 

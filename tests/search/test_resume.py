@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from dsx import front, search
 from dsx.conv.native import Kernels
+from dsx.conv.native.library import VARIABLE, load
 from dsx.errors import SpaceError, StorageError
 from dsx.measure import this_device
 from dsx.search import refine_study
@@ -171,41 +172,62 @@ def test_dates_can_differ() -> None:
 def test_the_forms_of_a_study_are_stored_with_it(storage: str, native: Kernels) -> None:
     search(TIMED, trials=2, storage=storage)
     (row,) = rows(storage, StudyRow)
-    assert row.metrics["latency_ms"]["settings"]["deploy"] == "native"
+    assert row.metrics["latency_ms"]["settings"]["deploy"] == row.deploy == "native"
     loaded = load_space(TIMED)
     assert with_stored_forms(loaded, None) is loaded
     assert with_stored_forms(loaded, row).file.measure.deploy == "native"
-    latency = {**row.metrics["latency_ms"], "settings": {"deploy": "portable"}}
-    older = StudyRow(name="older", metrics={"latency_ms": latency})
-    assert with_stored_forms(loaded, older).file.measure.deploy == "portable"
+    other = StudyRow(name="other", deploy="portable", metrics={})
+    assert with_stored_forms(loaded, other).file.measure.deploy == "portable"
     explicit = with_measure_settings(loaded, deploy="native")
-    assert with_stored_forms(explicit, older).file.measure.deploy == "native"
+    assert with_stored_forms(explicit, other).file.measure.deploy == "native"
 
 
+def test_the_forms_of_a_study_of_schema_version_1_are_those_of_its_timed_metrics() -> None:
+    loaded = load_space(TIMED)
+    latency = {"stage": "timed", "settings": {"deploy": "portable"}}
+    timed = StudyRow(name="timed", metrics={"flops": {"settings": {}}, "latency_ms": latency})
+    assert with_stored_forms(loaded, timed).file.measure.deploy == "portable"
+    counted = StudyRow(name="counted", metrics={"flops": {"settings": {}}})
+    assert with_stored_forms(loaded, counted).file.measure.deploy == "auto"
+
+
+@pytest.mark.parametrize("space", [TIMED, STATIC], ids=["timed", "static"])
 def test_a_study_with_native_forms_is_not_resumed_without_kernels(
-    storage: str, native: Kernels, request: pytest.FixtureRequest
+    space: Path, storage: str, native: Kernels, request: pytest.FixtureRequest
 ) -> None:
-    search(TIMED, trials=2, storage=storage)
+    search(space, trials=2, storage=storage)
     missing = request.getfixturevalue("no_kernels")
     refusal = (
-        "^study 'timed' was created with native forms, which cannot run here: DSX_KERNELS: no file "
-        rf"'{missing}' \(or create another study: study=NAME\)$"
+        f"^study '{space.stem}' was created with native forms, which cannot run here: DSX_KERNELS: "
+        rf"no file '{missing}' \(or create another study: study=NAME\)$"
     )
     for resume in (
-        lambda: search(TIMED, trials=3, storage=storage),
-        lambda: refine_study("timed", seconds=1, storage=storage),
-        lambda: load_selected(Study.open(storage, "timed"), "knee"),
+        lambda: search(space, trials=3, storage=storage),
+        lambda: refine_study(space.stem, seconds=1, storage=storage),
+        lambda: load_selected(Study.open(storage, space.stem), "knee"),
     ):
         with pytest.raises(StorageError, match=refusal):
             resume()
-    assert len(front("timed", storage=storage).entries) == 2
+    assert len(front(space.stem, storage=storage).entries) == 2
+
+
+def test_a_study_keeps_its_portable_forms_when_there_are_kernels(
+    storage: str, native: Kernels, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request.getfixturevalue("no_kernels")
+    search(STATIC, trials=2, storage=storage)
+    monkeypatch.delenv(VARIABLE)
+    load.cache_clear()
+    search(STATIC, trials=3, storage=storage)
+    exported = load_selected(Study.open(storage, "static"), "knee").space
+    assert exported.file.measure.deploy == "portable"
 
 
 def test_without_kernels_a_study_has_portable_forms(storage: str, no_kernels: Path) -> None:
     notes: list[str] = []
     search(TIMED, trials=1, storage=storage, report=lambda now: notes.extend(now.notes))
     (row,) = rows(storage, StudyRow)
-    assert row.metrics["latency_ms"]["settings"]["deploy"] == "portable"
+    assert row.metrics["latency_ms"]["settings"]["deploy"] == row.deploy == "portable"
     reason = f"DSX_KERNELS: no file '{no_kernels}'"
     assert f"measure.deploy: auto selects portable forms, because {reason}" in notes
 

@@ -11,7 +11,14 @@ from dsx.bench.convolutions.layers import (
     Layer,
     layers_of,
 )
-from dsx.bench.convolutions.operators import PRESETS, Family, Operator, sampled
+from dsx.bench.convolutions.operators import (
+    FOUR_SPLITS,
+    PRESETS,
+    SPLITS,
+    Family,
+    Operator,
+    sampled,
+)
 
 SERVED, TRAINED_BATCH, FULL_BATCHES = (1, 32), 32, (1, 32, 128)
 """Batch sizes of the default run, of training steps, and of the full run on small images."""
@@ -99,9 +106,11 @@ def default_cases() -> list[Case]:
     """List the cases of the default run.
 
     Returns:
-        All presets on the named layers, with one thread.
+        All presets on the named layers, with one thread, and the binary basis whose splits cost the
+        most, only deployed.
     """
-    served = [case for batch in SERVED for case in list_cases(PRESETS, NAMED, batch)]
+    operators = (*PRESETS, FOUR_SPLITS)
+    served = [case for batch in SERVED for case in list_cases(operators, NAMED, batch)]
     return served + list_cases(PRESETS, NAMED, TRAINED_BATCH, training=True)
 
 
@@ -109,17 +118,17 @@ def full_cases() -> list[Case]:
     """List the cases of the full run.
 
     Returns:
-        All presets on the layers of several networks, and sampled dials on the named layers, with
-        one and with two threads.
+        All presets and numbers of splits on the layers of several networks, and sampled dials on
+        the named layers, with one and with two threads.
     """
     sizes = [(SMALL_SIDE, batch) for batch in FULL_BATCHES] + [(LARGE_SIDE, 1)]
     layers = {side: layers_of(NETWORKS, side) for side in (SMALL_SIDE, LARGE_SIDE)}
-    found = []
+    operators, found = (*PRESETS, *SPLITS), []
     for threads in THREADS:
         for side, batch in sizes:
-            found += list_cases(PRESETS, layers[side], batch, threads)
+            found += list_cases(operators, layers[side], batch, threads)
             if batch == TRAINED_BATCH:
-                found += list_cases(PRESETS, layers[side], batch, threads, training=True)
+                found += list_cases(operators, layers[side], batch, threads, training=True)
         for batch in SERVED:
             found += list_cases(sampled(), NAMED, batch, threads)
     return list(dict.fromkeys(found))
@@ -133,7 +142,7 @@ def reduced_cases() -> list[Case]:
     """
     layers = [layer for side in (SMALL_SIDE, LARGE_SIDE) for layer in layers_of(NETWORKS, side)]
     small = list(dict.fromkeys(layer.reduced for layer in (*NAMED, *layers)))
-    operators = (*PRESETS, *sampled())
+    operators = (*PRESETS, *SPLITS, *sampled())
     return [
         case
         for training in (False, True)

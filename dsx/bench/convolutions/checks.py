@@ -1,12 +1,12 @@
 """Checks of outputs and gradients before anything is timed."""
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from dsx.bench.convolutions.contenders import DENSE, Contender
-from dsx.conv import DsxConv
+from dsx.bench.convolutions.contenders import Lineup, Reference, Weights
 from dsx.errors import WorkFailed
 
 TOLERANCE = 1e-4
@@ -18,30 +18,115 @@ ZERO = 1e-4
 """Size of a gradient, relative to the largest one, below which only rounding errors are left: the
 gradient of a bias before a BN is zero."""
 
+Gradients = tuple[Tensor | None, ...]
+"""Gradients of the input and of each parameter; None for a parameter without influence."""
 
-class Reference(nn.Module):
-    """The dense convolution with the weight of a convolution of dsx, differentiable.
+
+def step(module: nn.Module, x: Tensor, gradient: Tensor) -> tuple[Tensor, Gradients]:
+    """Run a forward and a backward pass.
 
     Args:
-        conv: Convolution whose weight is used.
+        module: Module to run.
+        x: Input that requires a gradient, (B, Cin, H, W).
+        gradient: Gradient of the output, (B, Cout, OH, OW).
+
+    Returns:
+        The output and the gradients.
     """
+    output = module(x)
+    wanted = [x, *(each for each in module.parameters() if each.requires_grad)]
+    return output.detach(), torch.autograd.grad(output, wanted, gradient, allow_unused=True)
 
-    def __init__(self, conv: DsxConv) -> None:
-        super().__init__()
-        self.conv = conv
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Compute the convolution.
+def reference_step(
+    reference: Reference, x: Tensor, gradient: Tensor
+) -> dict[Weights, tuple[Tensor, Gradients]]:
+    """Compute the expected output and gradients of a forward and a backward pass in float64.
 
-        Args:
-            input: Batch of images, (B, Cin, H, W).
+    Args:
+        reference: Reference of the convolution.
+        x: Input that requires a gradient, (B, Cin, H, W), float64.
+        gradient: Gradient of the output, (B, Cout, OH, OW), float64.
 
-        Returns:
-            The output, (B, Cout, OH, OW).
-        """
-        geometry = self.conv.geometry
-        weight, bias = self.conv.dense_weight(), self.conv.dense_bias()
-        return geometry.convolve(input, weight, bias, geometry.whole, 1)
+    Returns:
+        Output and gradients of a module with the parameters of the convolution, and of one with its
+        dense weight.
+    """
+    dense = reference.dense()
+    output = reference.convolve(x, *dense)
+    dense_wanted = [each for each in dense if each is not None]
+    wanted = [x, *dense_wanted, *(each for each in reference.parameters() if each.requires_grad)]
+    found = torch.autograd.grad(output, wanted, gradient, allow_unused=True)
+    end = 1 + len(dense_wanted)
+    return {
+        Weights.OPERATOR: (output.detach(), (found[0], *found[end:])),
+        Weights.DENSE: (output.detach(), found[:end]),
+    }
+
+
+def check_outputs(case: str, lineup: Lineup, runs: Mapping[str, Callable[[], Tensor]]) -> int:
+    """Check the outputs of forward passes.
+
+    Args:
+        case: Description of the case.
+        lineup: The convolution and its contenders.
+        runs: Forward pass of each contender by its name, and of modules of dsx by any other name.
+
+    Returns:
+        The number of checked outputs.
+
+    Raises:
+        WorkFailed: If an output is wrong.
+    """
+    with torch.inference_mode():
+        x = lineup.x.double()
+        expected = lineup.reference(x)
+        for name, run in runs.items():
+            contender = lineup.contenders.get(name)
+            if contender is None or contender.weights is not Weights.OTHER:
+                check_output(case, name, run(), expected)
+            else:
+                output = run()
+                check_shape(case, f"the output of {name}", output, expected)
+                check_output(case, name, output, _double(contender.module)(x))
+    return len(runs)
+
+
+def check_steps(
+    case: str,
+    lineup: Lineup,
+    gradient: Tensor,
+    runs: Mapping[str, Callable[[], tuple[Tensor, Gradients]]],
+) -> int:
+    """Check the outputs and gradients of forward and backward passes.
+
+    Args:
+        case: Description of the case.
+        lineup: The convolution and its contenders.
+        gradient: Gradient of the output, (B, Cout, OH, OW).
+        runs: Pass of each contender by its name, and of the convolution of dsx by any other name.
+
+    Returns:
+        The number of checked outputs and gradients.
+
+    Raises:
+        WorkFailed: If an output or a gradient is wrong.
+    """
+    x, gradient = lineup.x.double().requires_grad_(), gradient.double()
+    references = reference_step(Reference(lineup.conv), x, gradient)
+    count = 0
+    for name, run in runs.items():
+        contender = lineup.contenders.get(name)
+        weights = Weights.OPERATOR if contender is None else contender.weights
+        output, gradients = run()
+        if contender is None or weights is not Weights.OTHER:
+            expected = references[weights]
+        else:
+            check_shape(case, f"the output of {name}", output, references[Weights.DENSE][0])
+            expected = step(_double(contender.module), x, gradient)
+        check_output(case, name, output, expected[0])
+        count += 1 + check_gradients(case, name, gradients, expected[1])
+    return count
 
 
 def check_output(case: str, name: str, found: Tensor, expected: Tensor) -> None:
@@ -51,39 +136,12 @@ def check_output(case: str, name: str, found: Tensor, expected: Tensor) -> None:
         case: Description of the case.
         name: Name of the contender.
         found: Output of the contender.
-        expected: Output of the dense convolution with the same weights.
+        expected: Expected output.
 
     Raises:
         WorkFailed: If the output is wrong.
     """
     check_close(case, f"the output of {name}", found, expected, TOLERANCE)
-
-
-def check_outputs(
-    case: str, x: Tensor, own: Mapping[str, nn.Module], contenders: Mapping[str, Contender]
-) -> int:
-    """Check the outputs of modules of dsx and of their contenders.
-
-    Args:
-        case: Description of the case.
-        x: Input, (B, Cin, H, W).
-        own: Modules of dsx by name.
-        contenders: The contenders by name, with the dense one.
-
-    Returns:
-        The number of checked outputs.
-
-    Raises:
-        WorkFailed: If an output is wrong.
-    """
-    equal = {name: each for name, each in contenders.items() if each.equal}
-    with torch.inference_mode():
-        expected = equal[DENSE].module(x)
-        for name, module in own.items():
-            check_output(case, name, module(x), expected)
-        for name, each in equal.items():
-            check_output(case, name, each.module(each.input(x)), expected)
-    return len(own) + len(equal)
 
 
 def check_gradients(
@@ -92,20 +150,23 @@ def check_gradients(
     found: Sequence[Tensor | None],
     expected: Sequence[Tensor | None],
     tolerance: float = GRADIENT_TOLERANCE,
-) -> None:
+) -> int:
     """Check the gradients of a contender.
 
     Args:
         case: Description of the case.
         name: Name of the contender.
         found: Gradients of the contender, of the input and of each parameter.
-        expected: Gradients of the dense convolution with the same weights.
+        expected: Expected gradients.
         tolerance: Largest error relative to the largest element of a gradient.
+
+    Returns:
+        The number of checked gradients.
 
     Raises:
         WorkFailed: If a gradient is wrong.
     """
-    largest = max(float(each.abs().max()) for each in expected if each is not None)
+    count, largest = 0, max(float(each.abs().max()) for each in expected if each is not None)
     for number, (one, other) in enumerate(zip(found, expected, strict=True)):
         # torch returns None for a parameter without influence.
         present = one if other is None else other
@@ -114,6 +175,25 @@ def check_gradients(
         one, other = (torch.zeros_like(present) if x is None else x for x in (one, other))
         what = f"gradient {number} of {name}"
         check_close(case, what, one, other, tolerance, ZERO * largest)
+        count += 1
+    return count
+
+
+def check_shape(case: str, what: str, found: Tensor, expected: Tensor) -> None:
+    """Check the shape of a tensor.
+
+    Args:
+        case: Description of the case.
+        what: Name of the tensor.
+        found: The tensor.
+        expected: Tensor of the expected shape.
+
+    Raises:
+        WorkFailed: If the shape is wrong.
+    """
+    if found.shape != expected.shape:
+        shapes = f"{tuple(found.shape)} instead of {tuple(expected.shape)}"
+        raise WorkFailed(f"{case}: {what} has the shape {shapes}; nothing is timed")
 
 
 def check_close(
@@ -132,9 +212,7 @@ def check_close(
     Raises:
         WorkFailed: If the tensor is wrong.
     """
-    if found.shape != expected.shape:
-        shapes = f"{tuple(found.shape)} instead of {tuple(expected.shape)}"
-        raise WorkFailed(f"{case}: {what} has the shape {shapes}; nothing is timed")
+    check_shape(case, what, found, expected)
     scale = max(float(expected.abs().max()), floor, torch.finfo(expected.dtype).tiny)
     error = float((found - expected).abs().max()) / scale
     # Not `error > tolerance`, because a NaN must fail, too.
@@ -145,16 +223,6 @@ def check_close(
         )
 
 
-def step_gradients(module: nn.Module, x: Tensor, gradient: Tensor) -> tuple[Tensor | None, ...]:
-    """Run a forward and a backward pass.
-
-    Args:
-        module: Module to run.
-        x: Input that requires a gradient, (B, Cin, H, W).
-        gradient: Gradient of the output, (B, Cout, OH, OW).
-
-    Returns:
-        The gradients of the input and of each parameter; None for one without influence.
-    """
-    wanted = [x, *(each for each in module.parameters() if each.requires_grad)]
-    return torch.autograd.grad(module(x), wanted, gradient, allow_unused=True)
+def _double(module: nn.Module) -> nn.Module:
+    """Return a copy of a module in float64, which torch computes by other code than float32."""
+    return copy.deepcopy(module).double()

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum, auto
 
 import torch
 from torch import Tensor, nn
@@ -13,14 +14,26 @@ from dsx.bench.convolutions.composition import compose, copied_channels
 from dsx.bench.convolutions.layers import Layer
 from dsx.bench.convolutions.operators import Family, Operator
 from dsx.conv import DsxConv, build
+from dsx.conv.deploy.block_sparse import plan_of
 from dsx.conv.modules import LearnedConv2d
 
 OWN, DENSE, GROUPED, COMPOSITION = "dsx", "dense", "grouped", "composition"
 LAST = " channels last"
 MOST_BYTES = 4 * 2**30
-"""Working set above which a contender is left out."""
+"""Working set of a contender above which its case is left out."""
 BYTES = 4
 """Bytes of an element of float32."""
+
+
+class Weights(StrEnum):
+    """The weights of a contender, which determine its expected output and gradients."""
+
+    OPERATOR = auto()
+    """The parameters of the convolution of dsx."""
+    DENSE = auto()
+    """The dense weight of the convolution of dsx, as a parameter."""
+    OTHER = auto()
+    """Weights of its own, with another output."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +44,13 @@ class Contender:
         module: Module that runs it.
         size: Bytes of its inputs, outputs, weights and copies, in a forward pass.
         channels_last: Whether its input has the memory layout channels_last.
-        equal: Whether its output equals that of the convolution of dsx.
+        weights: Kind of its weights.
     """
 
     module: nn.Module
     size: int
     channels_last: bool = False
-    equal: bool = True
+    weights: Weights = Weights.DENSE
 
     def input(self, x: Tensor) -> Tensor:
         """Return the input in the memory layout of the contender.
@@ -56,19 +69,66 @@ class Lineup:
         module: The convolution as it is trained, or the block that contains it.
         conv: The convolution itself.
         x: Batch of images, (B, Cin, H, W).
+        reference: Module that computes the expected output of the module in float64.
         share: Multiply-adds of the convolution over those of the dense one.
+        padding: Packed weights over live weights in the block-sparse plan of the convolution.
         flops: Multiply-adds of the module for the batch.
         size: Bytes of the input, output and live weights of the module.
-        contenders: The contenders by name; the dense one computes the expected output.
+        contenders: The contenders by name.
     """
 
     module: nn.Module
     conv: DsxConv
     x: Tensor
+    reference: nn.Module
     share: float
+    padding: float
     flops: int
     size: int
     contenders: dict[str, Contender]
+
+
+class Reference(nn.Module):
+    """The dense convolution with the weight of a convolution of dsx, in float64.
+
+    torch computes it by code of its own, which no contender in float32 shares.
+
+    Args:
+        conv: Convolution whose weight is used; it is copied.
+    """
+
+    def __init__(self, conv: DsxConv) -> None:
+        super().__init__()
+        self.conv = copy.deepcopy(conv).double()
+
+    def dense(self) -> tuple[Tensor, Tensor | None]:
+        """Return the dense weight, (Cout, Cin, K, K), and bias, (Cout,) or None, differentiable."""
+        return self.conv.dense_weight(), self.conv.dense_bias()
+
+    def convolve(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Compute the dense convolution.
+
+        Args:
+            input: Batch of images, (B, Cin, H, W), float64.
+            weight: Dense weight, (Cout, Cin, K, K).
+            bias: Bias, (Cout,), or None.
+
+        Returns:
+            The output, (B, Cout, OH, OW).
+        """
+        geometry = self.conv.geometry
+        return geometry.convolve(input, weight, bias, geometry.whole, 1)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Compute the convolution of dsx.
+
+        Args:
+            input: Batch of images, (B, Cin, H, W), float64.
+
+        Returns:
+            The output, (B, Cout, OH, OW).
+        """
+        return self.convolve(input, *self.dense())
 
 
 def line_up(operator: Operator, layer: Layer, batch: int) -> Lineup:
@@ -96,14 +156,19 @@ def line_up(operator: Operator, layer: Layer, batch: int) -> Lineup:
     contenders = dict(_with_last(DENSE, dense, size))
     if operator.family is Family.SLIDING:
         grouped = dataclasses.replace(layer, groups=conv.groups).conv()
-        contenders |= _with_last(GROUPED, grouped, BYTES * (images + grouped.weight.numel()), False)
+        own_size = BYTES * (images + grouped.weight.numel())
+        contenders |= _with_last(GROUPED, grouped, own_size, Weights.OTHER)
     composition = compose(conv)
     copied = BYTES * copied_channels(composition) * batch * layer.side**2
-    contenders[COMPOSITION] = Contender(module=composition, size=size + copied)
+    contenders[COMPOSITION] = Contender(
+        module=composition, size=size + copied, weights=Weights.OPERATOR
+    )
     return Lineup(
         module=conv,
         conv=conv,
         x=x,
+        reference=Reference(conv),
+        padding=plan_of(conv).padding,
         share=cost.flops / (original.weight.numel() * out_hw[0] * out_hw[1]),
         flops=cost.flops * batch,
         size=BYTES * (images + cost.params),
@@ -123,12 +188,12 @@ def _convolution(operator: Operator, original: nn.Conv2d) -> DsxConv:
 
 
 def _with_last(
-    name: str, module: nn.Module, size: int, equal: bool = True
+    name: str, module: nn.Module, size: int, weights: Weights = Weights.DENSE
 ) -> Iterator[tuple[str, Contender]]:
     """Yield a contender in both memory layouts."""
-    yield name, Contender(module=module, size=size, equal=equal)
+    yield name, Contender(module=module, size=size, weights=weights)
     last = copy.deepcopy(module).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    yield name + LAST, Contender(module=last, size=size, channels_last=True, equal=equal)
+    yield name + LAST, Contender(module=last, size=size, channels_last=True, weights=weights)
 
 
 def _line_up_block(operator: Operator, layer: Layer, batch: int) -> Lineup:
@@ -146,13 +211,8 @@ def _line_up_block(operator: Operator, layer: Layer, batch: int) -> Lineup:
 
     x = torch.randn(batch, channels, layer.side, layer.side)
     pixels = batch * layer.out_side**2
-    dense = conv.geometry.conv2d(conv.dense_weight(), None)
     images = x.numel() + layer.out_channels * pixels
-    assert isinstance(dense, nn.Conv2d)
-    # A user of torch would fold the BNs as well.
-    folded = block(fuse_conv_bn_eval(dense.eval(), norms[1].eval()))
-    folded[0], folded[1] = fuse_conv_bn_eval(first.eval(), norms[0].eval()), nn.Identity()
-    folded[4] = nn.Identity()
+    dense = conv.geometry.conv2d(conv.dense_weight(), None)
     composition = block(compose(conv))
     middle = BYTES * channels * pixels
     copied = BYTES * copied_channels(composition) * pixels
@@ -162,14 +222,28 @@ def _line_up_block(operator: Operator, layer: Layer, batch: int) -> Lineup:
         module=block(conv),
         conv=conv,
         x=x,
+        reference=copy.deepcopy(block(Reference(conv))).double(),
+        padding=plan_of(conv).padding,
         share=cost.flops / (channels * layer.out_channels * layer.out_side**2),
         flops=cost.flops * batch + channels * kernel**2 * pixels,
         size=BYTES * (images + cost.params + first.weight.numel()),
         contenders={
-            DENSE: Contender(module=folded, size=size),
-            COMPOSITION: Contender(module=composition, size=size + copied),
+            **dict(_with_last(DENSE, _folded(block(dense)), size)),
+            COMPOSITION: Contender(
+                module=composition, size=size + copied, weights=Weights.OPERATOR
+            ),
         },
     )
+
+
+def _folded(block: nn.Sequential) -> nn.Sequential:
+    """Fold the BNs of a block, as a user of torch would do as well."""
+    first, norm, relu, second, last_norm, last_relu = block
+    folded = (
+        fuse_conv_bn_eval(conv.eval(), of.eval())
+        for conv, of in ((first, norm), (second, last_norm))
+    )
+    return nn.Sequential(next(folded), relu, next(folded), last_relu)
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

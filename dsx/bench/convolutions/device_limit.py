@@ -1,8 +1,11 @@
 """The limit of the device: its rate of multiply-adds, and its bandwidth by size."""
 
+import dataclasses
 import functools
 import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -41,6 +44,23 @@ class Limit:
         rate = fitting[0] if fitting else self.bandwidths[-1][1]
         return max(flops / self.flops_per_s, size / rate)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the limits as plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Limit":
+        """Build limits from the return value of `to_json`.
+
+        Args:
+            values: Value of each field.
+
+        Returns:
+            The limits.
+        """
+        bandwidths = tuple((size, rate) for size, rate in values["bandwidths"])
+        return cls(flops_per_s=values["flops_per_s"], bandwidths=bandwidths)
+
 
 def measure_limit(effort: Effort = EFFORT) -> Limit:
     """Measure the limits with the current number of threads of torch.
@@ -55,9 +75,10 @@ def measure_limit(effort: Effort = EFFORT) -> Limit:
         squares = {str(side): torch.randn(side, side) for side in GEMM_SIDES}
         products = {name: functools.partial(torch.mm, m, m) for name, m in squares.items()}
         rates = [
-            len(squares[name]) ** 3 / min(times)
+            len(squares[name]) ** 3 / seconds
             for _ in range(REPEATS)
-            for name, times in time_rounds(products, effort).items()
+            for each in time_rounds(products, effort, always=products)
+            for name, seconds in each.items()
         ]
         return Limit(
             flops_per_s=max(rates),
@@ -72,6 +93,5 @@ def _bandwidth(size: float, effort: Effort) -> float:
     source = torch.randn(round(size / 8))
     target = torch.empty_like(source)
     copies = {"copy": functools.partial(target.copy_, source)}
-    return max(
-        size / statistics.median(time_rounds(copies, effort)["copy"]) for _ in range(REPEATS)
-    )
+    repeats = [time_rounds(copies, effort, always=copies) for _ in range(REPEATS)]
+    return max(size / statistics.median(each["copy"] for each in rounds) for rounds in repeats)

@@ -12,7 +12,7 @@ from dsx.bench._figures import Goal
 from dsx.bench._rounds import Ratio
 from dsx.bench.convolutions.contenders import COMPOSITION, DENSE, GROUPED
 from dsx.bench.convolutions.operators import Family
-from dsx.bench.convolutions.results import SLOWER, Result
+from dsx.bench.convolutions.results import SLOWER, UNCHANGED, Result
 
 Reading = Callable[[Result], float | None]
 """Function from a result to the measured value; None if the result does not belong to it."""
@@ -92,7 +92,10 @@ def _ratio(
     training: bool = False,
     keep: Callable[[Result], bool] = lambda result: True,
 ) -> Reading:
-    """Build a function that reads the ratio to a contender from some results."""
+    """Build a function that reads the ratio to a contender from some results.
+
+    A convolution that an operator keeps, such as a kernel shape of 1 x 1, belongs to none.
+    """
     families, batches = frozenset(families), frozenset(batches)
 
     def read(result: Result) -> float | None:
@@ -100,6 +103,7 @@ def _ratio(
             result.family in families
             and result.batch in batches
             and result.training == training
+            and result.form != UNCHANGED
             and other in result.over
             and keep(result)
         )
@@ -153,7 +157,10 @@ def _replaced_value(result: Result) -> float | None:
 
 def _replaced_low(result: Result) -> float | None:
     ratio = _replaced(result)
-    return None if ratio is None else ratio.low
+    if ratio is None:
+        return None
+    assert ratio.low is not None, f"{ratio.rounds} rounds"
+    return ratio.low
 
 
 def _is_sparse(result: Result) -> bool:
@@ -175,9 +182,12 @@ def _network(name: str, bound: float) -> Measure:
 
 
 def _binary(name: str, bound: float) -> Measure:
+    def with_any_splits(result: Result) -> bool:
+        return result.operator.startswith(name)
+
     return Measure(
         name=f"{name} / dense, batch 1 and 32",
-        value=_ratio(DENSE, [Family.BINARY], _SERVING, keep=lambda result: result.operator == name),
+        value=_ratio(DENSE, [Family.BINARY], _SERVING, keep=with_any_splits),
         mean=_at_most(bound),
     )
 

@@ -2,34 +2,20 @@
 
 import functools
 import statistics
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from dsx.bench._rounds import EFFORT, IDENTITY, Effort, Ratio, time_rounds
+from dsx.bench._rounds import EFFORT, IDENTITY, Effort, Ratio, Round, time_rounds
 from dsx.bench.convolutions.cases import Case
-from dsx.bench.convolutions.checks import (
-    Reference,
-    check_gradients,
-    check_output,
-    check_outputs,
-    step_gradients,
-)
-from dsx.bench.convolutions.contenders import (
-    COMPOSITION,
-    DENSE,
-    MOST_BYTES,
-    OWN,
-    Contender,
-    Lineup,
-    line_up,
-)
+from dsx.bench.convolutions.checks import Gradients, check_outputs, check_steps, step
+from dsx.bench.convolutions.contenders import DENSE, MOST_BYTES, OWN, Lineup, line_up
 from dsx.bench.convolutions.device_limit import Limit
 from dsx.bench.convolutions.operators import Family
-from dsx.bench.convolutions.results import SLOWER, TRAINED, Result
+from dsx.bench.convolutions.results import LEFT_OUT, SLOWER, TRAINED, UNCHANGED, Result
 from dsx.conv import Run, Timer, deploy, medians
 from dsx.conv.deploy import Choice, candidates, choose
 from dsx.measure.timing import exclusive, lock_name
@@ -42,12 +28,18 @@ STEP_SIZE = 3
 POINTWISE = "3"
 """Name of the 1 x 1 convolution in a block."""
 SEED = 0
+COMPARED = (OWN, DENSE)
+"""Contenders that take part in every round, since the interval of their ratio decides whether a
+deployed form is slower than the convolution that it replaces."""
+
+Forward = Callable[[], Tensor]
+Step = Callable[[], tuple[Tensor, Gradients]]
 
 
 @contextmanager
 def _prepared(threads: int) -> Iterator[None]:
-    """Use a number of threads and fixed weights, and hold the device lock."""
-    with torch.random.fork_rng(), torch_threads(threads), exclusive(lock_name("cpu")):
+    """Use a number of threads and fixed weights."""
+    with torch.random.fork_rng(), torch_threads(threads):
         torch.manual_seed(SEED)
         yield
 
@@ -64,35 +56,34 @@ def measure(
         effort: Effort of the timing.
 
     Returns:
-        The result. An operator that keeps the convolution is not timed.
+        The result. Nothing is timed if the operator keeps the convolution, or if the working set of
+        a contender is too large.
 
     Raises:
         WorkFailed: If an output or a gradient is wrong.
     """
     if case.keeps:
-        return _result(case, "unchanged", over={DENSE: IDENTITY})
-    with _prepared(case.threads):
+        return _result(case, UNCHANGED, over={DENSE: IDENTITY})
+    with _prepared(case.threads), exclusive(lock_name("cpu")):
         lineup = line_up(case.operator, case.layer, case.batch)
-        fitting, skipped = _split_by_size(lineup, case.training)
+        if reason := _too_large(lineup, case.training):
+            return _result(case, LEFT_OUT, over={}, share=0.0, skipped=reason)
         if case.training:
-            form, runs = TRAINED, _steps(case, lineup, fitting)
-            samples = time_rounds(runs, effort)
+            form, rounds = TRAINED, _time_steps(case, lineup, effort)
         else:
-            form, runs = _forwards(case, lineup, fitting, form_cache)
-            with torch.inference_mode():
-                samples = time_rounds(runs, effort)
-                _repeat_if_slower(runs, samples, effort)
-    over = {name: Ratio.of(samples[OWN], times) for name, times in samples.items() if name != OWN}
+            form, rounds = _time_forwards(case, lineup, form_cache, effort)
+    others = [name for name in rounds[0] if name != OWN]
+    over = {name: Ratio.of(rounds, OWN, name) for name in others}
     if form == DENSE:
-        over.setdefault(DENSE, IDENTITY)
+        over[DENSE] = IDENTITY
     return _result(
         case,
         form,
         over=over,
-        skipped=skipped,
         groups=lineup.conv.groups,
         share=lineup.share,
-        seconds=statistics.median(samples[OWN]),
+        padding=lineup.padding,
+        seconds=statistics.median(each[OWN] for each in rounds),
         limit=0.0 if case.training else limit.seconds(lineup.flops, lineup.size),
     )
 
@@ -110,34 +101,37 @@ def _result(case: Case, form: str, **facts: Any) -> Result:
     )
 
 
-def _split_by_size(lineup: Lineup, training: bool) -> tuple[dict[str, Contender], dict[str, str]]:
-    """Return the contenders whose working set fits, and the reasons for leaving out the others."""
-    fitting, skipped = {}, {}
-    for name, contender in lineup.contenders.items():
-        size = contender.size * (STEP_SIZE if training else 1)
-        if size <= MOST_BYTES:
-            fitting[name] = contender
-        else:
-            skipped[name] = f"working set of {size / 2**30:.1f} GiB"
-    return fitting, skipped
+def _too_large(lineup: Lineup, training: bool) -> str:
+    """Return the contenders whose working set is too large; empty if there are none."""
+    factor = STEP_SIZE if training else 1
+    return ", ".join(
+        f"{name}: working set of {contender.size * factor / 2**30:.1f} GiB"
+        for name, contender in lineup.contenders.items()
+        if contender.size * factor > MOST_BYTES
+    )
 
 
-def _forwards(
-    case: Case,
-    lineup: Lineup,
-    contenders: Mapping[str, Contender],
-    form_cache: MutableMapping[str, Choice],
-) -> tuple[str, dict[str, Run]]:
-    """Return the name of the deployed form, and the checked forward passes."""
+def _time_forwards(
+    case: Case, lineup: Lineup, form_cache: MutableMapping[str, Choice], effort: Effort
+) -> tuple[str, list[Round]]:
+    """Return the name of the deployed form, and the rounds of the checked forward passes."""
     own, form = _deploy(case, lineup, form_cache)
-    check_outputs(case.name, lineup.x, {OWN: own}, contenders)
-    runs: dict[str, Run] = {OWN: functools.partial(own, lineup.x)}
-    for name, contender in contenders.items():
-        runs[name] = functools.partial(contender.module, contender.input(lineup.x))
+    runs = {OWN: functools.partial(own, lineup.x), **_forwards(lineup)}
+    check_outputs(case.name, lineup, runs)
     if form == DENSE:
         # Identical, so that a comparison would only show noise.
         runs[OWN] = runs.pop(DENSE)
-    return form, runs
+    with torch.inference_mode():
+        rounds: list[Round] = [*time_rounds(runs, effort, COMPARED)]
+        return form, [*rounds, *_repeated_if_slower(runs, rounds, effort)]
+
+
+def _forwards(lineup: Lineup) -> dict[str, Forward]:
+    """Return the forward pass of each contender."""
+    return {
+        name: functools.partial(contender.module, contender.input(lineup.x))
+        for name, contender in lineup.contenders.items()
+    }
 
 
 def _deploy(
@@ -152,39 +146,38 @@ def _deploy(
         return module, choice.form
 
 
-def _repeat_if_slower(
-    runs: Mapping[str, Run], samples: dict[str, list[float]], effort: Effort
-) -> None:
-    """Measure a case again that appears to be slower than the convolution it replaces."""
-    if DENSE not in runs or Ratio.of(samples[OWN], samples[DENSE]).low <= SLOWER:
-        return
-    pair = {name: runs[name] for name in (OWN, DENSE)}
-    count = len(samples[DENSE])
-    # The others keep their rounds, which come first.
-    repeated = [time_rounds(pair, effort) for _ in range(REPEATS)]
-    for name in pair:
-        samples[name] = samples[name][:count] + [t for again in repeated for t in again[name]]
+def _repeated_if_slower(
+    runs: Mapping[str, Run], rounds: Sequence[Round], effort: Effort
+) -> list[Round]:
+    """Return further rounds of a form that appears slower than the convolution it replaces."""
+    if DENSE not in runs:
+        return []
+    low = Ratio.of(rounds, OWN, DENSE).low
+    if low is not None and low <= SLOWER:
+        return []
+    pair = {name: runs[name] for name in COMPARED}
+    return [each for _ in range(REPEATS) for each in time_rounds(pair, effort, COMPARED)]
 
 
-def _steps(case: Case, lineup: Lineup, contenders: Mapping[str, Contender]) -> dict[str, Run]:
-    """Return the checked forward and backward passes."""
-    x = lineup.x.requires_grad_()
-    reference = Reference(lineup.conv)
-    expected = reference(x).detach()
-    gradient = torch.randn_like(expected)
-    gradients = step_gradients(reference, x, gradient)
-    runs: dict[str, Run] = {OWN: functools.partial(step_gradients, lineup.module, x, gradient)}
-    for name, contender in contenders.items():
-        own_x = contender.input(x.detach()).requires_grad_()
-        own_gradient = contender.input(gradient)
-        runs[name] = functools.partial(step_gradients, contender.module, own_x, own_gradient)
-    equal = {OWN: lineup.module}
-    if COMPOSITION in contenders:
-        equal[COMPOSITION] = contenders[COMPOSITION].module
-    for name, module in equal.items():
-        check_output(case.name, name, module(x).detach(), expected)
-        check_gradients(case.name, name, step_gradients(module, x, gradient), gradients)
-    return runs
+def _time_steps(case: Case, lineup: Lineup, effort: Effort) -> list[Round]:
+    """Return the rounds of the checked forward and backward passes."""
+    gradient, runs = _steps(lineup)
+    check_steps(case.name, lineup, gradient, runs)
+    return [*time_rounds(runs, effort, COMPARED)]
+
+
+def _steps(lineup: Lineup) -> tuple[Tensor, dict[str, Step]]:
+    """Return the gradient of the output, and the pass of each contender with it."""
+    x, geometry = lineup.x, lineup.conv.geometry
+    out_hw = geometry.out_hw(x.shape[2], x.shape[3])
+    gradient = torch.randn(len(x), geometry.out_channels, *out_hw)
+    runs: dict[str, Step] = {
+        OWN: functools.partial(step, lineup.module, x.detach().requires_grad_(), gradient)
+    }
+    for name, contender in lineup.contenders.items():
+        own_x = contender.input(x).detach().requires_grad_()
+        runs[name] = functools.partial(step, contender.module, own_x, contender.input(gradient))
+    return gradient, runs
 
 
 def check(case: Case) -> int:
@@ -194,7 +187,7 @@ def check(case: Case) -> int:
         case: The case.
 
     Returns:
-        The number of modules whose outputs were checked.
+        The number of checked outputs and gradients; 0 if the operator keeps the convolution.
 
     Raises:
         WorkFailed: If an output or a gradient is wrong.
@@ -204,13 +197,16 @@ def check(case: Case) -> int:
     with _prepared(case.threads):
         lineup = line_up(case.operator, case.layer, case.batch)
         if case.training:
-            return len(_steps(case, lineup, lineup.contenders))
+            return check_steps(case.name, lineup, *_steps(lineup))
         if case.operator.family is Family.BLOCK:
             forms = {OWN: _deploy(case, lineup, {}, _untimed)[0]}
         else:
             with torch.no_grad():
-                forms = candidates(lineup.conv.eval(), native=True)
-        return check_outputs(case.name, lineup.x, forms, lineup.contenders)
+                # A form may have the name of a contender.
+                built = candidates(lineup.conv.eval(), native=True)
+            forms = {f"form {name}": module for name, module in built.items()}
+        runs = {name: functools.partial(module, lineup.x) for name, module in forms.items()}
+        return check_outputs(case.name, lineup, runs | _forwards(lineup))
 
 
 def _untimed(runs: Sequence[Run], seconds: float) -> list[float]:

@@ -1,5 +1,6 @@
 """Whole networks with one preset in all slots: deployed inference, and a training step."""
 
+import copy
 import functools
 import statistics
 from collections import Counter
@@ -15,10 +16,10 @@ from dsx.bench._blocks import Block, Contenders
 from dsx.bench._rounds import Effort, Ratio, time_rounds
 from dsx.bench.convolutions.checks import check_close, check_gradients
 from dsx.bench.convolutions.composition import compose
-from dsx.bench.convolutions.contenders import COMPOSITION, DENSE, OWN
+from dsx.bench.convolutions.contenders import COMPOSITION, DENSE, LAST, OWN
 from dsx.bench.convolutions.operators import SCC, Family, Operator
 from dsx.bench.convolutions.results import TRAINED, Result
-from dsx.conv import ConvSpec, DsxConv, deploy
+from dsx.conv import ConvSpec, Deployed, DsxConv, Run, deploy
 from dsx.conv.deploy import Choice
 from dsx.conv.graph import swap
 from dsx.measure.timing import exclusive, lock_name
@@ -65,12 +66,12 @@ def build_network(name: str, operator: Operator | None) -> nn.Module:
         return redesign(network, specs, keep_weights=operator.spec.learned)
 
 
-def check_deployed(name: str, operator: Operator, deployed: nn.Module, x: Tensor) -> None:
+def check_deployed(name: str, operator: Operator | None, deployed: nn.Module, x: Tensor) -> None:
     """Check the output of a deployed network.
 
     Args:
         name: Name of the network.
-        operator: Operator of its slots.
+        operator: Operator of its slots; None for the dense network.
         deployed: The deployed network.
         x: Batch of images, (B, 3, 32, 32).
 
@@ -79,7 +80,7 @@ def check_deployed(name: str, operator: Operator, deployed: nn.Module, x: Tensor
     """
     with torch.inference_mode():
         expected = build_network(name, operator).eval()(x)
-        case = f"{name} of {operator.name}"
+        case = f"dense {name}" if operator is None else f"{name} of {operator.name}"
         check_close(case, "the output of the deployed network", deployed(x), expected, TOLERANCE)
 
 
@@ -106,15 +107,9 @@ def measure_deployed(
         WorkFailed: If the output of the deployed network is wrong.
     """
     with torch_threads(threads), exclusive(lock_name("cpu")), torch.random.fork_rng():
-        x = torch.randn(1, 3, SIDE, SIDE)
-        network = build_network(name, operator)
-        deployed = deploy(network, x, form_cache=form_cache, native=True)
-        check_deployed(name, operator, deployed, x)
-        dense = deploy(build_network(name, None), x, form_cache=form_cache, native=True)
+        deployed, runs = _deployed_runs(name, operator, form_cache)
         with torch.inference_mode():
-            samples = time_rounds(
-                {OWN: functools.partial(deployed, x), DENSE: functools.partial(dense, x)}, effort
-            )
+            rounds = time_rounds(runs, effort, always=(OWN, DENSE))
     forms = Counter(choice.form for choice in deployed.choices.values())
     return Result(
         family=Family.NETWORK,
@@ -124,10 +119,31 @@ def measure_deployed(
         threads=threads,
         training=False,
         form=", ".join(f"{count} {form}" for form, count in forms.most_common()),
-        over={DENSE: Ratio.of(samples[OWN], samples[DENSE])},
+        over={other: Ratio.of(rounds, OWN, other) for other in runs if other != OWN},
         share=0.0,
-        seconds=statistics.median(samples[OWN]),
+        seconds=statistics.median(each[OWN] for each in rounds),
     )
+
+
+def _deployed_runs(
+    name: str, operator: Operator, form_cache: MutableMapping[str, Choice]
+) -> tuple[Deployed, dict[str, Run]]:
+    """Return the deployed network, and the checked forward pass of each contender."""
+    x = torch.randn(1, 3, SIDE, SIDE)
+    deployed, dense = (
+        deploy(build_network(name, each), x, form_cache=form_cache, native=True)
+        for each in (operator, None)
+    )
+    last = copy.deepcopy(dense).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    last_x = x.contiguous(memory_format=torch.channels_last)
+    check_deployed(name, operator, deployed, x)
+    check_deployed(name, None, dense, x)
+    check_deployed(name, None, last, last_x)
+    return deployed, {
+        OWN: functools.partial(deployed, x),
+        DENSE: functools.partial(dense, x),
+        DENSE + LAST: functools.partial(last, last_x),
+    }
 
 
 def _composed_network() -> nn.Module:
@@ -199,7 +215,7 @@ def measure_training(
         The result.
 
     Raises:
-        WorkFailed: If a gradient is wrong.
+        WorkFailed: If the output or a gradient is wrong.
     """
     check_training()
     builders = {OWN: _dsx_network, COMPOSITION: _composed_network}
@@ -213,6 +229,10 @@ def measure_training(
         name: [sample.cpu if threads == 1 else sample.wall for sample in own]
         for name, own in samples.items()
     }
+    timed = [
+        {OWN: own, COMPOSITION: composition}
+        for own, composition in zip(seconds[OWN], seconds[COMPOSITION], strict=True)
+    ]
     return Result(
         family=Family.TRAINING,
         operator=SCC.name,
@@ -221,17 +241,20 @@ def measure_training(
         threads=threads,
         training=True,
         form=TRAINED,
-        over={COMPOSITION: Ratio.of(seconds[OWN], seconds[COMPOSITION])},
+        over={COMPOSITION: Ratio.of(timed, OWN, COMPOSITION)},
         share=0.0,
         seconds=statistics.median(seconds[OWN]),
     )
 
 
-def check_training() -> None:
-    """Check the gradients of a training step against those of the composition.
+def check_training() -> int:
+    """Check the output and the gradients of a training step against those of the composition.
+
+    Returns:
+        The number of checked outputs and gradients.
 
     Raises:
-        WorkFailed: If a gradient is wrong.
+        WorkFailed: If the output or a gradient is wrong.
     """
     with torch.random.fork_rng():
         torch.manual_seed(SEED)
@@ -239,7 +262,10 @@ def check_training() -> None:
     found = []
     for build in (_dsx_network, _composed_network):
         network = build()
-        loss = network(images).square().mean()
-        found.append(torch.autograd.grad(loss, list(network.parameters())))
+        output = network(images)
+        loss = output.square().mean()
+        found.append((output.detach(), torch.autograd.grad(loss, list(network.parameters()))))
     case = f"training of {TRAINED_NETWORK} of {SCC.name}"
-    check_gradients(case, OWN, found[0], found[1], GRADIENT_TOLERANCE)
+    (output, gradients), (expected, expected_gradients) = found
+    check_close(case, f"the output of {OWN}", output, expected, TOLERANCE)
+    return 1 + check_gradients(case, OWN, gradients, expected_gradients, GRADIENT_TOLERANCE)

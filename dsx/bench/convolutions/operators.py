@@ -99,8 +99,18 @@ def _sliding(family: Family, prefix: str) -> list[Operator]:
     ]
 
 
-def _operator(name: str, family: Family, preset_name: str, share: int = 0) -> Operator:
-    return Operator(name=name, family=family, spec=preset(preset_name), share=share)
+def _operator(name: str, family: Family, preset_name: str) -> Operator:
+    return Operator(name=name, family=family, spec=preset(preset_name))
+
+
+def _binary(share: int, splits: int = 2) -> Operator:
+    suffix = "" if splits == 2 else f" s{splits}"
+    return Operator(
+        name=f"slbf Cout/{share}{suffix}",
+        family=Family.BINARY,
+        spec=preset("slbf", splits=splits),
+        share=share,
+    )
 
 
 CORNERS = Operator(
@@ -111,12 +121,12 @@ SCC = _operator("scc", Family.OTHER, "scc")
 PRESETS: tuple[Operator, ...] = (
     *_sliding(Family.SLIDING, "scc"),
     *_sliding(Family.BLOCK, "block"),
-    Operator(name="ssc corners", family=Family.SHAPE, spec=preset("ssc", kernel_shape="corners")),
+    CORNERS,
     _operator("ssc cross", Family.SHAPE, "ssc"),
     _operator("hetconv p4", Family.SHAPE, "hetconv"),
     LEARNED,
-    _operator("slbf Cout/8", Family.BINARY, "slbf", share=8),
-    _operator("slbf Cout/4", Family.BINARY, "slbf", share=4),
+    _binary(8),
+    _binary(4),
     _operator("standard", Family.OTHER, "standard"),
     _operator("depthwise", Family.OTHER, "depthwise"),
     _operator("group g2", Family.OTHER, "group"),
@@ -125,6 +135,10 @@ PRESETS: tuple[Operator, ...] = (
 )
 """The nine presets, some with several arguments. A block is a depthwise convolution, a BN, a ReLU,
 the operator, a BN and a ReLU."""
+
+FOUR_SPLITS = _binary(8, splits=4)
+SPLITS: tuple[Operator, ...] = (_binary(8, 1), FOUR_SPLITS, _binary(4, 1), _binary(4, 4))
+"""The binary bases with other numbers of channel splits than the two of the preset."""
 
 NETWORK_OPERATORS = (SCC, CORNERS, LEARNED)
 """The presets with which whole networks are measured."""

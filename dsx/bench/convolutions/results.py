@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from dsx.bench._base import Row
@@ -11,8 +11,10 @@ from dsx.bench.convolutions.contenders import COMPOSITION, DENSE, GROUPED, LAST
 from dsx.bench.convolutions.operators import Family
 
 CONTENDERS = (DENSE, GROUPED, COMPOSITION, DENSE + LAST, GROUPED + LAST)
-TRAINED = "trained"
-"""Form of the module that is trained, which is not deployed."""
+BLOCK_SPARSE = "block_sparse"
+TRAINED, UNCHANGED, LEFT_OUT = "trained", "unchanged", "left out"
+"""Forms of a module that is trained and not deployed, of a convolution that the operator keeps, and
+of a case that is not timed."""
 SLOWER = 1.03
 """Ratio above which a deployed form counts as slower than the convolution that it replaces."""
 
@@ -28,11 +30,13 @@ class Result:
         batch: Number of images.
         threads: Number of threads of torch.
         training: Whether forward and backward passes were timed, else deployed forward passes.
-        form: Deployed form that was timed; `TRAINED` for a training step.
+        form: Deployed form that was timed, or `TRAINED`, `UNCHANGED` or `LEFT_OUT`.
         over: Ratio of the time of dsx to that of each contender.
-        skipped: Reason for each contender that was left out.
+        skipped: Reason for which the case is left out; empty if it is not.
         groups: Number of groups of the operator.
         share: Multiply-adds of the operator over those of the dense convolution; 0 if unknown.
+        padding: Packed weights over live weights in the block-sparse plan of the operator; 0 if
+            unknown.
         seconds: Median duration of a pass of dsx; 0 if it was not timed.
         limit: Least duration of a pass by the limits of the device in seconds; 0 if unknown.
     """
@@ -45,9 +49,10 @@ class Result:
     training: bool
     form: str
     over: Mapping[str, Ratio]
-    skipped: Mapping[str, str] = field(default_factory=dict)
+    skipped: str = ""
     groups: int = 1
     share: float = 1.0
+    padding: float = 0.0
     seconds: float = 0.0
     limit: float = 0.0
 
@@ -87,20 +92,25 @@ class Result:
             form=self.form,
             us=round(self.seconds * 1e6, 2) if self.seconds else "",
             share=round(self.share, 4) if self.share else "",
+            padding=round(self.padding, 4) if self.padding else "",
             **over,
-            over_dense_low="" if dense is None else round(dense.low, 4),
-            over_dense_high="" if dense is None else round(dense.high, 4),
+            over_dense_low=_rounded(None if dense is None else dense.low),
+            over_dense_high=_rounded(None if dense is None else dense.high),
             over_limit=round(self.seconds / self.limit, 4) if self.limit else "",
             rounds="" if dense is None else dense.rounds,
-            skipped="; ".join(f"{name}: {reason}" for name, reason in self.skipped.items()),
+            skipped=self.skipped,
         )
+
+
+def _rounded(value: float | None) -> float | str:
+    return "" if value is None else round(value, 4)
 
 
 _COLUMNS = (
     "row", "family", "operator", "layer", "batch", "threads", "passes", "form", "us", "share",
-    "over_dense", "over_dense_low", "over_dense_high", "over_grouped", "over_composition",
-    "over_limit", "over_dense_channels_last", "over_grouped_channels_last", "rounds", "skipped",
-    "measure", "goal", "mean", "worst", "worst_case", "cases", "met",
+    "padding", "over_dense", "over_dense_low", "over_dense_high", "over_grouped",
+    "over_composition", "over_limit", "over_dense_channels_last", "over_grouped_channels_last",
+    "rounds", "skipped", "measure", "goal", "mean", "worst", "worst_case", "cases", "met",
 )  # fmt: skip
 
 

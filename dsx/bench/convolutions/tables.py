@@ -8,7 +8,7 @@ from dsx.bench._base import Row
 from dsx.bench.convolutions.cases import counted_threads
 from dsx.bench.convolutions.device_limit import Limit
 from dsx.bench.convolutions.goals import Outcome, summarise
-from dsx.bench.convolutions.results import Result, row
+from dsx.bench.convolutions.results import BLOCK_SPARSE, Result, row
 from dsx.conv.native import kernels
 from dsx.errors import Unsupported
 from dsx.measure import this_device
@@ -25,7 +25,8 @@ _CONTENDERS = {
 
 GOALS = "Goals: ratios of times, geometric mean and worst case"
 LEGEND = """\
-us: microseconds of a pass of dsx; share: its multiply-adds over those of the dense convolution.
+us: microseconds of a pass of dsx; share: its multiply-adds over those of the dense convolution;
+pad: packed weights over live weights of a block-sparse form.
 Each ratio is the time of dsx over that of the dense or grouped convolution (*: channels_last), the
 composition from operators of torch, and the limit of the device."""
 
@@ -118,7 +119,7 @@ def _tables(rows: Sequence[Row]) -> Iterator[tuple[str, Sequence[Row]]]:
     checks = [row for row in rows if row["row"] == "check"]
     if checks:
         yield "Correct", [{"checked": row["measure"], "number": row["cases"]} for row in checks]
-    cases = [row for row in rows if row["row"] == "case"]
+    cases = [row for row in rows if row["row"] == "case" and not row["skipped"]]
     groups: dict[str, list[Row]] = {}
     for case in cases:
         groups.setdefault(_group(case), []).append(case)
@@ -127,7 +128,7 @@ def _tables(rows: Sequence[Row]) -> Iterator[tuple[str, Sequence[Row]]]:
             title if number else f"{LEGEND}\n\n{title}",
             _without_empty([_case(row) for row in own]),
         )
-    skipped = [row for row in cases if row["skipped"]]
+    skipped = [row for row in rows if row["skipped"]]
     if skipped:
         yield "Left out", [_skipped(row) for row in skipped]
 
@@ -141,6 +142,7 @@ def _goal(row: Row) -> Row:
         "worst": row["worst"],
         "cases": row["cases"],
         "met": row["met"],
+        "worst case": row["worst_case"],
     }
 
 
@@ -156,6 +158,7 @@ def _case(row: Row) -> Row:
         "form": row["form"],
         "us": f"{row['us']:>9,.0f}" if row["us"] else "",
         "share": _ratio(row["share"]),
+        "pad": _ratio(row["padding"]) if str(row["form"]).endswith(BLOCK_SPARSE) else "",
         **{name: _ratio(row[column]) for name, column in _CONTENDERS.items()},
     }
 
@@ -176,5 +179,6 @@ def _skipped(row: Row) -> Row:
         "layer": row["layer"],
         "batch": row["batch"],
         "passes": row["passes"],
-        "left out": row["skipped"],
+        "thr": row["threads"],
+        "reason": row["skipped"],
     }

@@ -13,7 +13,7 @@ from dsx.conv.deploy._base import Form
 from dsx.conv.modules.base import DsxConv
 from dsx.conv.modules.learned import LearnedConv2d
 from dsx.conv.modules.separable import SeparableConv2d
-from dsx.conv.native import Kernels, kernels
+from dsx.conv.native import Kernels, kernels, versions
 from dsx.conv.timing import Run, Timer
 from dsx.lookup import find, names
 
@@ -113,25 +113,41 @@ def choose(
     # The form may have been removed since the choice was stored.
     if choice is None or module is None:
         forms = {n: _match_layout(form, sample) for n, form in candidates(conv, native).items()}
-        choice = _select(forms, sample, timer, runner)
+        choice = fastest(forms, sample, timer, runner)
         module = forms[choice.form]
         form_cache[key] = choice
     return _match_layout(module, sample), choice
 
 
-def _channels_last(sample: Tensor) -> bool:
+def is_channels_last(sample: Tensor) -> bool:
+    """Check whether images have the memory layout channels_last, and not the contiguous one.
+
+    Args:
+        sample: Batch of images, (B, C, H, W).
+    """
     return sample.is_contiguous(memory_format=torch.channels_last) and not sample.is_contiguous()
 
 
 def _match_layout(module: nn.Module, sample: Tensor) -> nn.Module:
     """Convert the weights of ordinary convolutions to the memory layout of the input."""
-    for part in module.modules() if _channels_last(sample) else ():
+    for part in module.modules() if is_channels_last(sample) else ():
         if isinstance(part, nn.Conv2d):
             part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return module
 
 
-def _select(forms: Mapping[str, nn.Module], sample: Tensor, timer: Timer, runner: Runner) -> Choice:
+def fastest(forms: Mapping[str, nn.Module], sample: Tensor, timer: Timer, runner: Runner) -> Choice:
+    """Select the fastest of several forms by timing all of them and then the best.
+
+    Args:
+        forms: Module of each form by its name.
+        sample: Example input of the forms.
+        timer: Function that measures the median times of callables.
+        runner: Software that runs the forms.
+
+    Returns:
+        The choice; without times if there is one form only.
+    """
     if len(forms) == 1:
         return Choice(form=next(iter(forms)), seconds={})
     prepared = zip(forms, runner.prepare(list(forms.values()), sample), strict=True)
@@ -169,18 +185,28 @@ def situation(conv: DsxConv, sample: Tensor, native: bool, runner: str = EAGER.n
         "parameters": sorted(name for name, _ in conv.named_parameters()),
         "input": list(sample.shape),
         "dtype": str(sample.dtype),
-        "channels_last": _channels_last(sample),
+        "channels_last": is_channels_last(sample),
         "device": sample.device.type,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "native": native and kernels_in_use(),
+        "native": native and kernels_in_use(sample),
         "runner": runner,
     }
     return json.dumps(facts, sort_keys=True)
 
 
-def kernels_in_use() -> str | None:
-    """Return version and instruction set of the compiled kernels; None if there are none."""
+def kernels_in_use(sample: Tensor) -> str | None:
+    """Return what identifies the native kernels for an input.
+
+    Args:
+        sample: Input, or another tensor with its device and number format.
+
+    Returns:
+        On a CPU, version and instruction set of the kernels; on a GPU, their version and that of
+        Triton; None if there are no kernels.
+    """
+    if sample.is_cuda:
+        return " ".join(versions(sample.dtype, sample.device).values()) or None
     found = kernels()
     return found.identity if isinstance(found, Kernels) else None
 

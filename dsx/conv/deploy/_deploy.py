@@ -36,8 +36,8 @@ class Deployed(nn.Module):
         folds: Factor and shift, (Cout,) each, folded into each dsx convolution, by name.
         untraced: Reason why torch.fx cannot trace the network, so that no BN is folded; else None.
         sized: Whether the network accepts only images of the size of the sample.
-        kernels: Version and instruction set of the compiled kernels that the network calls; None if
-            it calls none.
+        kernels: Versions of the native kernels that the network calls, with the instruction set on
+            a CPU; None if it calls none.
     """
 
     def __init__(
@@ -58,8 +58,8 @@ class Deployed(nn.Module):
         self.unfolded = batch_norms(network)
         self.untraced = untraced
         self.sized = sized
-        calls = any(isinstance(module, BlockSparseConv2d) for module in network.modules())
-        self.kernels = kernels_in_use() if calls else None
+        native = [part for part in network.modules() if isinstance(part, BlockSparseConv2d)]
+        self.kernels = kernels_in_use(native[0].weights) if native else None
         # In a tuple, so that it is not registered as a submodule.
         self._designed = (designed,)
         self.folds, self.fused = dict(folds), dict(fused or {})
@@ -135,7 +135,7 @@ def deploy(
         swap(holder, replacements)
         network = holder[0] if isinstance(graph, Unsupported) else flatten(holder, graph)
         flat = network if isinstance(network, fx.GraphModule) else None
-        fused = {} if flat is None else fuse(flat, sample, timer, form_cache)
+        fused = {} if flat is None else fuse(flat, sample, timer, form_cache, runner)
     untraced = graph.reason if isinstance(graph, Unsupported) else None
     folded = present - batch_norms(network)
     sized = traced.sized and untraced is None

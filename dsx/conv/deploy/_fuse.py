@@ -8,14 +8,21 @@ import dataclasses
 import hashlib
 import json
 import operator
-from collections.abc import Callable, MutableMapping
+from collections.abc import Mapping, MutableMapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-from dsx.conv.deploy._choose import FINAL_SECONDS, Choice, kernels_in_use
+from dsx.conv.deploy._choose import (
+    EAGER,
+    Choice,
+    Runner,
+    fastest,
+    is_channels_last,
+    kernels_in_use,
+)
 from dsx.conv.native.kernel import is_supported
 from dsx.conv.native.module import BlockSparseConv2d
 from dsx.conv.sparsity.geometry import Geometry
@@ -45,6 +52,7 @@ def fuse(
     sample: Tensor,
     timer: Timer,
     form_cache: MutableMapping[str, Choice],
+    runner: Runner = EAGER,
 ) -> dict[str, str]:
     """Fuse what surrounds the block-sparse convolutions of a deployed network, in place.
 
@@ -53,6 +61,7 @@ def fuse(
         sample: Example input of the network.
         timer: Function that measures the median times of callables.
         form_cache: Selections by situation; a new selection is added.
+        runner: Software that runs what is timed.
 
     Returns:
         Name of each convolution with a fused depthwise one, and the name of that.
@@ -67,7 +76,7 @@ def fuse(
     fused: dict[str, str] = {}
     for node in list(network.graph.nodes):
         if _kernel(node, network) is not None:
-            depthwise = _fuse_depthwise(node, network, timer, form_cache)
+            depthwise = _fuse_depthwise(node, network, timer, form_cache, runner)
             fused |= {} if depthwise is None else {str(node.target): depthwise}
     network.delete_all_unused_submodules()
     network.recompile()
@@ -176,6 +185,7 @@ def _fuse_depthwise(
     network: fx.GraphModule,
     timer: Timer,
     form_cache: MutableMapping[str, Choice],
+    runner: Runner,
 ) -> str | None:
     """Fuse a depthwise convolution whose only user is `node`, and return its name if it was."""
     module, source = _kernel(node, network), node.args[0] if node.args else None
@@ -189,34 +199,68 @@ def _fuse_depthwise(
     # The activation between the two changes only the output of the depthwise convolution.
     if _changes_in_place(first, node, network, apart_from=source):
         return None
-    if activation is None and first is not source:
-        return None
-    x = first.args[0] if first.args else None
-    shape = _tensor(x) if isinstance(x, fx.Node) else None
-    if shape is None or sum(other.target == first.target for other in network.graph.nodes) > 1:
+    x, *others = first.args[0] if first.args else None, *node.args[1:]
+    samples = [_sample(each, conv.weight) for each in (x, *others)]
+    image, residual = [*samples, None][:2]
+    calls = sum(other.target == first.target for other in network.graph.nodes)
+    if image is None or calls > 1:
         return None
     fused = module.after_depthwise(
         _geometry(conv, module), conv.weight, conv.bias, activation or "none"
     )
-    image = torch.zeros(shape[0], dtype=conv.weight.dtype, device=conv.weight.device)  # type: ignore[call-overload]
-    residual = None
-    if len(node.args) > 1:
-        found = _tensor(node)
-        assert found is not None
-        residual = torch.zeros(found[0], dtype=conv.weight.dtype, device=conv.weight.device)  # type: ignore[call-overload]
-    between = _MODULE_OF[activation]() if activation else nn.Identity()
+    between = [_MODULE_OF[activation]()] if activation else []
+    forms = {
+        FUSED: WithResidual(nn.Identity(), fused, residual),
+        STAGED: WithResidual(nn.Sequential(conv, *between), module, residual),
+    }
+    if _choose(forms, image, timer, form_cache, runner) == STAGED:
+        return None
+    network.set_submodule(str(node.target), fused)
+    node.args = (x, *others)
+    for replaced in dict.fromkeys((source, first)):
+        network.graph.erase_node(replaced)
+    return str(first.target)
 
-    def staged() -> object:
-        return module(between(conv(image)), residual)
 
-    runs = staged, lambda: fused(image, residual)
-    if _choose(fused, image, residual is not None, *runs, timer, form_cache) == FUSED:
-        network.set_submodule(str(node.target), fused)
-        node.args = (x, *node.args[1:])
-        for replaced in dict.fromkeys((source, first)):
-            network.graph.erase_node(replaced)
-        return str(first.target)
-    return None
+class WithResidual(nn.Module):
+    """A fused or staged form as a function of the image alone, so that a runner can run it.
+
+    Args:
+        first: Function whose output is the input of the convolution.
+        conv: Block-sparse convolution.
+        residual: Tensor that the convolution adds, or None.
+    """
+
+    conv: BlockSparseConv2d
+    residual: Tensor | None
+
+    def __init__(self, first: nn.Module, conv: BlockSparseConv2d, residual: Tensor | None) -> None:
+        super().__init__()
+        self.first, self.conv = first, conv
+        self.register_buffer("residual", residual)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute the depthwise and the block-sparse convolution.
+
+        Args:
+            x: Batch of images, (B, Cin, H, W).
+
+        Returns:
+            The output, (B, Cout, OH, OW).
+        """
+        out: Tensor = self.conv(self.first(x), self.residual)
+        return out
+
+
+def _sample(node: object, like: Tensor) -> Tensor | None:
+    """Return random values in the shape and memory layout of the output of a node."""
+    meta = node.meta.get("tensor_meta") if isinstance(node, fx.Node) else None
+    if meta is None:
+        return None
+    # Random, because the time of an operation on zeros may differ.
+    values = torch.randn(meta.shape, generator=torch.Generator().manual_seed(0))
+    layout = meta.memory_format or torch.contiguous_format
+    return values.to(like.device, like.dtype, memory_format=layout)
 
 
 _MODULE_OF = {name: kind for kind, name in _MODULES.items()}
@@ -239,30 +283,28 @@ def _geometry(conv: nn.Conv2d, module: BlockSparseConv2d) -> Geometry:
 
 
 def _choose(
-    fused: BlockSparseConv2d,
+    forms: Mapping[str, WithResidual],
     image: Tensor,
-    has_residual: bool,
-    run_staged: Callable[[], object],
-    run_fused: Callable[[], object],
     timer: Timer,
     form_cache: MutableMapping[str, Choice],
+    runner: Runner,
 ) -> str:
     """Return whether the fused or the staged form is faster: from the form cache, or timed."""
+    fused, residual = forms[FUSED].conv, forms[FUSED].residual
     facts = {
         "fusion": hashlib.sha256(fused.plan.cpu().numpy().tobytes()).hexdigest(),
-        "others": [fused.bias is not None, fused.merge is not None, has_residual],
+        "others": [fused.bias is not None, fused.merge is not None, residual is not None],
         "device": image.device.type,
         "activations": [fused.depthwise_activation, fused.activation],
         "input": list(image.shape),
+        "channels_last": [x is not None and is_channels_last(x) for x in (image, residual)],
         "dtype": str(image.dtype),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "kernels": kernels_in_use(),
+        "kernels": kernels_in_use(image),
+        "runner": runner.name,
     }
     key = json.dumps(facts, sort_keys=True)
     if key not in form_cache:
-        names = (FUSED, STAGED)
-        seconds = timer([run_fused, run_staged], FINAL_SECONDS)
-        times = dict(zip(names, seconds, strict=True))
-        form_cache[key] = Choice(form=min(names, key=times.__getitem__), seconds=times)
+        form_cache[key] = fastest(forms, image, timer, runner)
     return form_cache[key].form

@@ -1,8 +1,15 @@
-"""The structure of a deployed network: everything its run time depends on, except tensor values.
+"""The structure of a deployed network: everything that the amount of its computation depends on.
 
 Two networks with equal structure run the same operators on tensors of the same shapes in the same
-order. Tensor values, whether weights or index tables, are not part of the structure: they depend on
-the training and its seed, and do not change the amount of computation.
+order. Weights and index tables are not part of the structure: they depend on the training and its
+seed, and do not change the amount of computation. The plan of a native form is an index table that
+contains amounts as well, and these are part of the structure: the number of entries in the list of
+each block, and the number of columns of each kernel position. The channels that an entry reads, the
+outputs of a block and the maps that an output adds up are not.
+
+For fixed kernel shapes, the design determines the plan, so that all trainings of a design share
+their readings. For learned shapes, the amounts depend on the training, so that two trainings share
+their readings only if all amounts are equal.
 """
 
 import dataclasses
@@ -14,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from dsx.conv.native.module import BlockSparseConv2d
 from dsx.plain import plain
 from dsx.torch_private import has_forward_hooks, own_buffers, own_parameters
 
@@ -105,6 +113,7 @@ class _Description:
             {name: self._value(value) for name, value in sorted(attributes.items())},
             {name: self._value(tensor) for name, tensor in sorted(tensors.items())},
             {name: self.module(child) for name, child in module.named_children()},
+            *([module.amounts] if isinstance(module, BlockSparseConv2d) else []),
         ]
 
     def _target(self, network: fx.GraphModule, node: fx.Node) -> Any:

@@ -51,6 +51,21 @@ def plan_for(live: Tensor, geometry: Geometry) -> Plan:
     return _plan(_Mask(digest, mask), geometry)
 
 
+def plan_of(conv: DsxConv) -> Plan:
+    """Plan a convolution over windows, or the pointwise stage of a separable one.
+
+    Args:
+        conv: The convolution.
+
+    Returns:
+        The plan for its current shapes.
+    """
+    stage = conv.pointwise if isinstance(conv, SeparableConv2d) else conv
+    assert isinstance(stage, WindowedConv2d), type(stage)
+    layout = stage.layout
+    return plan_for(spread_layout(layout.live, layout, stage.geometry), conv.geometry)
+
+
 def build(conv: DsxConv) -> nn.Module | None:
     """Build the form; it applies to every convolution over windows, separable or not.
 
@@ -66,9 +81,7 @@ def build(conv: DsxConv) -> nn.Module | None:
     weight, bias = stage.dense_weight(), stage.dense_bias()
     if missing(weight.dtype, weight.device) is not None:
         return None
-    geometry = conv.geometry
-    layout = stage.layout
-    plan = plan_for(spread_layout(layout.live, layout, stage.geometry), geometry)
+    geometry, plan = conv.geometry, plan_of(conv)
     if plan.padding > MOST_PADDING:
         return None
     first = conv.depthwise if isinstance(conv, SeparableConv2d) else None

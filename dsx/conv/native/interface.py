@@ -4,11 +4,21 @@ This file uses only torch and the standard library, because it is copied into ex
 """
 
 import ctypes
+from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-ACTIVATIONS = ("none", "relu", "relu6", "hardswish")
+FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "none": lambda x: x,
+    "relu": F.relu,
+    "relu6": F.relu6,
+    "hardswish": F.hardswish,
+}
 """Activations that the kernel can apply, in the order of source/interface.h."""
+
+ACTIVATIONS = tuple(FUNCTIONS)
 
 SUFFIXES = {torch.float32: "f32", torch.float64: "f64"}
 """Number formats of the kernels, with the endings of the names of their functions."""
@@ -23,8 +33,8 @@ PACKED_ARGUMENTS = (
 The counter of FLOPs finds the weights, the depthwise filters and the merge by their places.
 """
 
-EXPORTED_OPERATOR = "dsx_exported::block_sparse_conv2d"
-"""Operator of exported networks, which must not depend on that of dsx."""
+RESIDUAL, GEOMETRY = 3, 9
+"""Places of two of these arguments."""
 
 
 class LayerStructure(ctypes.Structure):

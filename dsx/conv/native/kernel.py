@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from dsx.conv.native import library
+from dsx.conv.native.compiling import version
 from dsx.conv.native.gpu import operators as gpu
+from dsx.conv.native.gpu import versions as gpu_versions
 from dsx.conv.native.interface import ACTIVATIONS, SUFFIXES, LayerStructure
-from dsx.conv.native.plan import Plan
+from dsx.conv.native.plan import OTHER_FORMAT, Plan
 from dsx.conv.sparsity.geometry import Geometry
 from dsx.errors import DsxError, Unsupported
 
@@ -125,6 +127,21 @@ def missing(dtype: torch.dtype, device: torch.device) -> Unsupported | None:
         return _other_format(dtype)
     loaded = library.load()
     return loaded if isinstance(loaded, Unsupported) else None
+
+
+def versions(dtype: torch.dtype, device: torch.device) -> dict[str, str]:
+    """Return the versions on which the speed of the native kernels depends.
+
+    Args:
+        dtype: Number format of the tensors.
+        device: Device of the tensors.
+
+    Returns:
+        Version of each part by its name; empty if there are no kernels for such tensors.
+    """
+    if missing(dtype, device) is not None:
+        return {}
+    return gpu_versions() if device.type == "cuda" else {"kernels of dsx": version()}
 
 
 def _other_format(dtype: torch.dtype) -> Unsupported:
@@ -269,7 +286,8 @@ def run(name: str, layer: LayerStructure, x: Tensor, other: Tensor | None, outpu
         output: Contiguous output.
 
     Raises:
-        DsxError: If the geometry is not supported, or there is no memory.
+        DsxError: If the geometry is not supported, there is no memory, or the plan has another
+            format.
     """
     status = function(name, x.dtype)(
         ctypes.byref(layer), x.shape[0], x.shape[2], x.shape[3], x.data_ptr(), _pointer(other),
@@ -286,8 +304,11 @@ def check(status: int, x: Tensor) -> None:
         x: Input of the convolution.
 
     Raises:
-        DsxError: If the geometry is not supported, or there is no memory.
+        DsxError: If the geometry is not supported, there is no memory, or the plan has another
+            format.
     """
+    if status == -3:
+        raise DsxError(OTHER_FORMAT)
     if status == -1:
         raise DsxError(f"the compiled kernels do not support this geometry (input {_shape(x)})")
     if status != 0:

@@ -8,12 +8,12 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsx.conv.native import kernel
+from dsx.conv.native.gpu.operators import known_of
 from dsx.conv.native.operators import geometry_numbers
-from dsx.conv.native.plan import Plan, after_depthwise
+from dsx.conv.native.plan import Plan, after_depthwise, amounts
 from dsx.conv.sparsity.geometry import Geometry
 from dsx.torch_private import is_observed
 
@@ -79,7 +79,8 @@ class BlockSparseConv2d(nn.Module):
 
         Args:
             input: Batch of images, (B, Cin, H, W).
-            residual: Tensor that is added before the activation, (B, Cout, OH, OW), or None.
+            residual: Tensor that is added before the activation, (B, Cout, OH, OW) or a shape that
+                torch can add, or None.
 
         Returns:
             The output, (B, Cout, OH, OW).
@@ -95,15 +96,7 @@ class BlockSparseConv2d(nn.Module):
                 return self._by_operator(input, residual)
             call = _CALLS[self] = _Call.of(self)
         out = call(input, residual)
-        return self._with_broadcast(input, residual) if out is None else out
-
-    def _with_broadcast(self, input: Tensor, residual: Tensor | None) -> Tensor:
-        """Compute the convolution for a residual of another shape than the output."""
-        alone = copy.copy(self)
-        alone._buffers = dict(self._buffers)
-        alone.activation = "none"
-        out: Tensor = _FUNCTIONS[self.activation](alone(input) + residual)
-        return out
+        return self._by_operator(input, residual) if out is None else out
 
     def after_depthwise(
         self, geometry: Geometry, filters: Tensor, bias: Tensor | None, activation: str
@@ -126,6 +119,14 @@ class BlockSparseConv2d(nn.Module):
         fused.depthwise = filters.detach().clone(memory_format=torch.contiguous_format)
         fused.depthwise_bias = None if bias is None else bias.detach().clone()
         return fused
+
+    @property
+    def amounts(self) -> list[int]:
+        """Numbers in the plan that determine the amount of computation."""
+        if not self.plan.is_cuda:
+            return amounts(self.plan)
+        lists = known_of(self.plan, None, self.depthwise is not None, self.plan.device).lists
+        return [lists.block, lists.chunk, *lists.first.tolist()]
 
     def _by_operator(self, input: Tensor, residual: Tensor | None) -> Tensor:
         out: Tensor = torch.ops.dsx.block_sparse_conv2d_packed(
@@ -227,14 +228,6 @@ class _Call:
 def _is_seen(x: Tensor) -> bool:
     """Check whether a tensor needs the operator instead of a direct call."""
     return x.is_cuda or is_observed(x) or (x.requires_grad and torch.is_grad_enabled())
-
-
-_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "none": lambda x: x,
-    "relu": F.relu,
-    "relu6": F.relu6,
-    "hardswish": F.hardswish,
-}
 
 
 def _address(tensor: Tensor | None) -> int:

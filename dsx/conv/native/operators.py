@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dsx.conv.native import kernel
 from dsx.conv.native.gpu import operators as gpu
-from dsx.conv.native.interface import PACKED_ARGUMENTS
+from dsx.conv.native.interface import FUNCTIONS, GEOMETRY, PACKED_ARGUMENTS, RESIDUAL
 from dsx.conv.native.kernel import Layer
 from dsx.conv.native.plan import Mask, Numbers, Plan, make_plan, transposed
 from dsx.conv.sparsity.geometry import Geometry
@@ -97,11 +97,14 @@ def training_plans(live: Mask, geometry: Geometry, stored: Numbers) -> TrainingP
         The plans.
     """
     mask, other, index = transposed(live, geometry)
-    return TrainingPlans(
-        forward=make_plan(live, geometry).with_stored(stored.ravel()),
-        backward=make_plan(np.ascontiguousarray(mask), other).with_stored(stored.ravel()[index]),
-        geometry=geometry,
-    )
+    backward = np.ascontiguousarray(mask)
+    # Plans are kept, and a later backward pass cannot use tensors that inference mode has created.
+    with torch.inference_mode(False):
+        return TrainingPlans(
+            forward=make_plan(live, geometry).with_stored(stored.ravel()),
+            backward=make_plan(backward, other).with_stored(stored.ravel()[index]),
+            geometry=geometry,
+        )
 
 
 def block_sparse_conv2d(
@@ -189,9 +192,27 @@ def _on_gpu(function: Callable[..., Tensor], place: int) -> Callable[..., Tensor
     return call
 
 
-def _output_shape(x: Tensor, geometry: Sequence[int]) -> Tensor:
+def _with_any_residual(packed: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Add a residual of another shape than the output outside the kernel, as torch does."""
+
+    def call(x: Tensor, *arguments: Any) -> Tensor:
+        residual, geometry = arguments[RESIDUAL - 1], _geometry(arguments[GEOMETRY - 1])
+        if residual is None or residual.shape == kernel.output_shape(x, geometry):
+            return packed(x, *arguments)
+        if residual.dtype != x.dtype:
+            raise DsxError(f"the residual is {residual.dtype} (allowed: {x.dtype})")
+        *others, activation, depthwise_activation = arguments
+        others[RESIDUAL - 1] = None
+        out = packed(x, *others, "none", depthwise_activation)
+        return FUNCTIONS[activation](out + residual)
+
+    return call
+
+
+def _output_shape(x: Tensor, geometry: Sequence[int], residual: Tensor | None = None) -> Tensor:
     found = _geometry(geometry)
-    return x.new_empty((x.shape[0], found.out_channels, *found.out_hw(x.shape[2], x.shape[3])))
+    shape = x.shape[0], found.out_channels, *found.out_hw(x.shape[2], x.shape[3])
+    return x.new_empty(shape if residual is None else torch.broadcast_shapes(shape, residual.shape))
 
 
 def _set_up(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -247,14 +268,20 @@ def _define() -> None:
         _LIBRARY.define(signature)  # type: ignore[no-untyped-call]
     for name, on_cpu, on_gpu in (
         ("block_sparse_conv2d", _conv2d, _on_gpu(gpu.conv2d, 4)),
-        ("block_sparse_conv2d_packed", _conv2d_packed, _on_gpu(gpu.conv2d_packed, 9)),
+        (
+            "block_sparse_conv2d_packed",
+            _with_any_residual(_conv2d_packed),
+            _with_any_residual(_on_gpu(gpu.conv2d_packed, GEOMETRY)),
+        ),
         ("block_sparse_weight_gradient", _weight_gradient, _on_gpu(gpu.weight_gradient, 4)),
     ):
         _LIBRARY.impl(name, on_cpu, "CPU")  # type: ignore[no-untyped-call]
         _LIBRARY.impl(name, on_gpu, "CUDA")  # type: ignore[no-untyped-call]
     fakes: dict[str, Callable[..., Tensor]] = {
         "block_sparse_conv2d": lambda x, weight, bias, plans, geometry: _output_shape(x, geometry),
-        "block_sparse_conv2d_packed": lambda x, *others: _output_shape(x, others[8]),
+        "block_sparse_conv2d_packed": lambda *arguments: _output_shape(
+            arguments[0], arguments[GEOMETRY], arguments[RESIDUAL]
+        ),
         "block_sparse_weight_gradient": lambda x, gradient, weight, *others: weight.new_empty(
             weight.shape
         ),

@@ -13,7 +13,11 @@ from torch import Tensor
 
 from dsx.conv.sparsity.geometry import Geometry
 
-VERSION = 1
+FORMAT = 1
+"""Number of the format of a table, as in source/interface.h."""
+
+OTHER_FORMAT = "a plan was made by another version of dsx (deploy the network again)"
+
 ROWS = 8
 """Number of outputs in a block."""
 
@@ -120,7 +124,7 @@ def _used(mask: Mask, inputs: int, all_channels: bool) -> Mask:
 def _header(inputs: int, outputs: int, geometry: Geometry) -> list[int]:
     left, right, top, bottom = geometry.padding
     return [
-        VERSION, inputs, outputs, *geometry.kernel_size, *geometry.stride, *geometry.dilation,
+        FORMAT, inputs, outputs, *geometry.kernel_size, *geometry.stride, *geometry.dilation,
         top, left, bottom, right,
     ]  # fmt: skip
 
@@ -144,6 +148,25 @@ def after_depthwise(table: Tensor, geometry: Geometry) -> Tensor:
     starts = [min(tap, 1) * columns for tap in range(taps + 1)]
     tail = numbers[len(numbers) - entries :] if entries else []
     return torch.tensor([*head, *lists, *starts, *tail], dtype=torch.int32)
+
+
+def amounts(table: Tensor) -> list[int]:
+    """Return the numbers of a plan that determine the amount of computation on a CPU.
+
+    Args:
+        table: `Plan.table`.
+
+    Returns:
+        The header, the number of entries of each segment of each block, and the first column of
+        each kernel position. The remaining numbers name channels and outputs.
+    """
+    numbers = table.tolist()
+    columns, blocks = numbers[13:15]
+    counts = 17 + blocks * ROWS
+    channels = counts + blocks * len(_SEGMENT_ROWS)
+    starts = channels + columns
+    taps = numbers[3] * numbers[4]
+    return [*numbers[:17], *numbers[counts:channels], *numbers[starts : starts + taps + 1]]
 
 
 def transposed(live: Mask, geometry: Geometry) -> tuple[Mask, Geometry, Numbers]:

@@ -1,14 +1,16 @@
 """Block-sparse convolutions of an exported network, computed by compiled kernels in C++.
 
-The kernels are compiled on first use, which takes up to a minute, into this folder or, if it cannot
-be written, into the cache of the user. Only torch, the standard library and a C++ compiler are
-required. The kernels run on the CPU, in float32 and float64.
+The kernels are compiled on first use, which takes about 13 seconds on two cores, into this
+folder or, if it cannot be written, into the cache of the user. Only torch, the standard library
+and a C++ compiler are required. The kernels run on the CPU, in float32 and float64.
 
 dsx copies this file, those that it imports and the sources of the kernels into an export.
 """
 
 import ctypes
 import functools
+import hashlib
+import math
 import os
 import platform
 import sys
@@ -30,8 +32,10 @@ from dsx.conv.native.compiling import (
 )
 from dsx.conv.native.interface import (
     ACTIVATIONS,
-    EXPORTED_OPERATOR,
+    FUNCTIONS,
+    GEOMETRY,
     PACKED_ARGUMENTS,
+    RESIDUAL,
     SUFFIXES,
     LayerStructure,
     declare,
@@ -88,6 +92,7 @@ class BlockSparseConv2d(nn.Module):
     ) -> None:
         super().__init__()
         library()  # compiled now rather than in the first forward pass
+        _define()
         self.geometry = [in_channels, out_channels, *kernel_size, *stride, *padding, *dilation]
         self.activation, self.depthwise_activation = activation, depthwise_activation
         for name in TENSORS:
@@ -101,21 +106,24 @@ class BlockSparseConv2d(nn.Module):
 
         Args:
             input: Batch of images, (B, Cin, H, W).
-            residual: Tensor that is added before the activation, (B, Cout, OH, OW), or None.
+            residual: Tensor that is added before the activation, (B, Cout, OH, OW) or a shape that
+                torch can add, or None.
 
         Returns:
             The output, (B, Cout, OH, OW).
 
         Raises:
-            RuntimeError: If a gradient is required, or there is not enough memory.
-            ValueError: If the input has another shape, number format or device.
+            RuntimeError: If a gradient is required, there is not enough memory, or the plan is that
+                of other kernels.
+            ValueError: If a tensor has another shape, number format or device, or is too large.
         """
-        if input.requires_grad and torch.is_grad_enabled():
+        needs_gradient = input.requires_grad or (residual is not None and residual.requires_grad)
+        if needs_gradient and torch.is_grad_enabled():
             raise RuntimeError("the convolution is for inference only: it has no gradient")
         tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         traced = torch.compiler.is_compiling() or tracing
         if traced or type(input) is not Tensor:
-            out: Tensor = torch.ops.dsx_exported.block_sparse_conv2d(
+            out: Tensor = getattr(torch.ops.dsx_exported, _OPERATOR)(
                 input, self.weights, self.bias, residual, self.depthwise, self.depthwise_bias,
                 self.merge, self.scale, self.plan, self.geometry, self.activation,
                 self.depthwise_activation,
@@ -163,6 +171,7 @@ def library() -> ctypes.CDLL:
 
     Raises:
         RuntimeError: If they are not compiled yet, and there is no C++ compiler.
+        CompilationFailed: If they are not compiled yet, and the compiler fails.
         OSError: If the library cannot be loaded.
     """
     name = library_name()
@@ -190,6 +199,7 @@ def compiled(name: str, places: Sequence[Path]) -> Path:
 
     Raises:
         RuntimeError: If there is no C++ compiler.
+        CompilationFailed: If the compiler fails.
     """
     compiler = find_compiler()
     if compiler is None:
@@ -200,13 +210,13 @@ def compiled(name: str, places: Sequence[Path]) -> Path:
         )
     place = next((place for place in places[:-1] if os.access(place, os.W_OK)), places[-1])
     place.mkdir(parents=True, exist_ok=True)
-    sys.stderr.write(f"compiling the kernels into {place} (once, up to a minute)\n")
+    sys.stderr.write(f"compiling the kernels into {place} (once, about 13 seconds)\n")
     compile_library(place / name, compiler)
     return place / name
 
 
-def _structure(tensors: Sequence[Tensor | None], *activations: str) -> Any:
-    """Return a pointer to the structure of a layer, which is valid as long as the tensors are."""
+def _structure(tensors: Sequence[Tensor | None], *activations: str) -> LayerStructure:
+    """Return the structure of a layer, which is valid as long as the tensors are."""
     weights, merge = tensors[1], tensors[5]
     assert weights is not None
     if weights.dtype not in SUFFIXES or any(t is not None and not t.is_cpu for t in tensors):
@@ -214,26 +224,36 @@ def _structure(tensors: Sequence[Tensor | None], *activations: str) -> Any:
         raise ValueError(f"the weights are {given} (allowed: float32 and float64 on the CPU)")
     pointers = (None if tensor is None else tensor.data_ptr() for tensor in tensors)
     numbers = [*((0, 0) if merge is None else merge.shape), *map(ACTIVATIONS.index, activations)]
-    return ctypes.byref(LayerStructure(*pointers, *numbers, 0, 0))
+    return LayerStructure(*pointers, *numbers, 0, 0)
 
 
 def _compute(
-    layer: Any, x: Tensor, residual: Tensor | None, dtype: torch.dtype, geometry: Sequence[int]
+    layer: LayerStructure,
+    x: Tensor,
+    residual: Tensor | None,
+    dtype: torch.dtype,
+    geometry: Sequence[int],
 ) -> Tensor:
     shape = _output_shape(x, geometry)
     x = _readable(x, dtype)
+    residual = None if residual is None else _readable(residual, dtype)
+    if residual is not None and residual.shape != shape:
+        # The kernel reads a residual of the shape of the output only.
+        alone = LayerStructure.from_buffer_copy(layer)
+        alone.activation = ACTIVATIONS.index("none")
+        activation = FUNCTIONS[ACTIVATIONS[layer.activation]]
+        return activation(_compute(alone, x, None, dtype, geometry) + residual)
     output = x.new_empty(shape)
-    pointer = None
-    if residual is not None:
-        residual = _readable(residual.expand(shape), dtype)
-        pointer = residual.data_ptr()
     count, _, height, width = x.shape
     status = 0
     if count:
         status = getattr(library(), f"dsx_conv_{SUFFIXES[dtype]}")(
-            layer, count, height, width, x.data_ptr(), pointer, output.data_ptr(),
+            ctypes.byref(layer), count, height, width, x.data_ptr(),
+            None if residual is None else residual.data_ptr(), output.data_ptr(),
             torch.get_num_threads(),
         )  # fmt: skip
+    if status == -3:
+        raise RuntimeError("the plan in the weights is that of other kernels; export again")
     if status != 0:
         problem = "not enough memory" if status != -1 else "unsupported geometry"
         raise RuntimeError(f"{problem} for an input of shape {tuple(x.shape)}")
@@ -252,15 +272,21 @@ def _output_shape(x: Tensor, geometry: Sequence[int]) -> tuple[int, int, int, in
     )
     if rows < 1 or columns < 1:
         raise ValueError(f"images of {x.shape[2]} x {x.shape[3]} are smaller than the kernel")
-    return x.shape[0], outputs, rows, columns
+    shape = x.shape[0], outputs, rows, columns
+    _check_size(shape)
+    return shape
 
 
 def _readable(x: Tensor, dtype: torch.dtype) -> Tensor:
     if x.dtype != dtype or not x.is_cpu:
         raise ValueError(f"the input is {x.dtype} on {x.device} (allowed: {dtype} on the CPU)")
-    if x.numel() >= MAX_ELEMENTS:
-        raise ValueError(f"a tensor of shape {tuple(x.shape)} is too large; use a smaller batch")
+    _check_size(x.shape)
     return x.contiguous()
+
+
+def _check_size(shape: Sequence[int]) -> None:
+    if math.prod(shape) >= MAX_ELEMENTS:
+        raise ValueError(f"a tensor of shape {tuple(shape)} is too large; use a smaller batch")
 
 
 def _operator(
@@ -271,22 +297,34 @@ def _operator(
     return _compute(layer, x, residual, weights.dtype, geometry)
 
 
-def _define() -> None:
-    """Define the operator that compilers see, unless another export has defined it."""
-    namespace, _, name = EXPORTED_OPERATOR.partition("::")
-    if hasattr(getattr(torch.ops, namespace), name):
-        return
-    _DEFINED.append(torch.library.Library(namespace, "FRAGMENT"))  # type: ignore[no-untyped-call]
-    _DEFINED[0].define(f"{name}{PACKED_ARGUMENTS}")
-    _DEFINED[0].impl(name, _operator, "CPU")
-    torch.library.register_fake(
-        EXPORTED_OPERATOR,
-        lambda x, *others: x.new_empty(_output_shape(x, others[8])),
-        lib=_DEFINED[0],
-    )
+_NAMESPACE = "dsx_exported"
+_CONTENT = hashlib.sha256(b"".join(runtime_files().values())).hexdigest()
+_OPERATOR = f"block_sparse_conv2d_{_CONTENT[:8]}"
+EXPORTED_OPERATOR = f"{_NAMESPACE}::{_OPERATOR}"
+"""Operator of exported networks, which must not depend on that of dsx.
+
+One process may load exports of several versions, each of which has an operator of its own.
+"""
 
 
-_DEFINED: list[Any] = []
-"""The library of the operator, which exists as long as this object."""
+def _fake(*arguments: Any) -> Tensor:
+    """Return an empty output of the operator."""
+    x, residual = arguments[0], arguments[RESIDUAL]
+    shape = _output_shape(x, arguments[GEOMETRY])
+    return x.new_empty(shape if residual is None else torch.broadcast_shapes(shape, residual.shape))
 
-_define()
+
+@functools.cache
+def _define() -> torch.library.Library | None:
+    """Define the operator that compilers see, unless an export of this version has defined it.
+
+    Returns:
+        The library of the operator, which exists as long as this object.
+    """
+    if hasattr(torch.ops.dsx_exported, _OPERATOR):
+        return None
+    defined = torch.library.Library(_NAMESPACE, "FRAGMENT")  # type: ignore[no-untyped-call]
+    defined.define(f"{_OPERATOR}{PACKED_ARGUMENTS}")  # type: ignore[no-untyped-call]
+    defined.impl(_OPERATOR, _operator, "CPU")  # type: ignore[no-untyped-call]
+    torch.library.register_fake(EXPORTED_OPERATOR, _fake, lib=defined)
+    return defined

@@ -28,7 +28,7 @@ from dsx.export.packing.norms import Factors, Norm
 STAGED = "depthwise + "
 FORMS = (
     "conv", "dense", "box", "grouped", "split", "shifted", "window_gemm", "maps_merge", "rebuilt",
-    "block_sparse", "merged_maps",
+    "block_sparse", "block_sparse_maps",
 )  # fmt: skip
 """Deployed forms with a recipe; `conv` is an nn.Conv2d that is deployed unchanged."""
 PER_OUTPUT = " * factor[:, None, None, None]"
@@ -296,9 +296,9 @@ class _Writer:
             return self._maps(conv, box, bias)
         if binary and self.form == "rebuilt":
             return self._rebuilt(conv, box, bias)
-        if self.form == "merged_maps":
+        if self.form == "block_sparse_maps":
             arguments = f"basis.to({self.dtype}), chosen, channels, shapes, which"
-            packed = f"merged_maps({arguments}, {conv.in_channels}, plan)"
+            packed = f"block_sparse_maps({arguments}, {conv.in_channels}, plan)"
             self.lines.append(f"packed, merge = {packed}")
             return _list("plan", "packed", bias, "merge", self.scale)
         if binary:

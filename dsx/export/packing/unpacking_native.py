@@ -32,7 +32,7 @@ def block_sparse(weight: torch.Tensor, plan: torch.Tensor) -> torch.Tensor:
     return by_column[row, entry.repeat_interleave(width)]
 
 
-def merged_maps(
+def block_sparse_maps(
     basis: torch.Tensor,
     chosen: torch.Tensor,
     channels: torch.Tensor,

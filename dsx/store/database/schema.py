@@ -40,6 +40,7 @@ def now() -> datetime:
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Objectives = Annotated[dict[str, Literal["minimize", "maximize"]], Field(min_length=1)]
+Forms = Literal["native", "portable"]
 Lines = Checked(Text(), str)
 
 
@@ -215,7 +216,12 @@ class ReferenceTimeRow(Base):
 
 
 class StudyRow(Base):
-    """A study: search space, device, objectives, baseline and reference point."""
+    """A study: search space, device, objectives, baseline and reference point.
+
+    Attributes:
+        deploy: Forms of the deployed networks, with `auto` resolved; None for a study that was
+            created with schema version 1, whose timed metrics have them in their settings.
+    """
 
     __tablename__ = "dsx_studies"
     name: Mapped[str] = mapped_column(primary_key=True)
@@ -228,6 +234,7 @@ class StudyRow(Base):
     metrics: Mapped[dict[str, Any]] = mapped_column(_object(dict[str, MetricFacts]))
     reference: Mapped[dict[str, Any]] = mapped_column(_object(dict[str, Finite]))
     created_at: Mapped[datetime] = mapped_column(default=now)
+    deploy: Mapped[str | None] = mapped_column(Checked(String(255), Forms))
 
 
 class TrialRow(Base):

@@ -11,7 +11,7 @@ from dsx.bench.convolutions.cases import (
     reduced_cases,
 )
 from dsx.bench.convolutions.layers import NAMED, Layer
-from dsx.bench.convolutions.operators import PRESETS, Family, sampled
+from dsx.bench.convolutions.operators import FOUR_SPLITS, PRESETS, SPLITS, Family, sampled
 
 full = functools.cache(full_cases)
 
@@ -19,7 +19,9 @@ full = functools.cache(full_cases)
 def test_the_default_run_measures_all_presets_on_all_named_layers() -> None:
     cases = default_cases()
     served = [case for case in cases if not case.training]
-    assert len(served) == len(PRESETS) * len(NAMED) * 2
+    assert len(served) == (len(PRESETS) + 1) * len(NAMED) * 2
+    assert {case.operator for case in served} == {*PRESETS, FOUR_SPLITS}
+    assert FOUR_SPLITS not in {case.operator for case in cases if case.training}
     assert {case.threads for case in cases} == {1}
     assert {case.batch for case in cases if case.training} == {32}
 
@@ -42,7 +44,7 @@ def test_no_case_of_the_full_run_occurs_twice() -> None:
     assert {case.threads for case in cases} == {1, 2}
     assert {case.batch for case in cases if case.layer.side > 32} == {1, 32}
     assert {case.operator.name for case in cases} == {
-        operator.name for operator in (*PRESETS, *sampled())
+        operator.name for operator in (*PRESETS, *SPLITS, *sampled())
     }
 
 

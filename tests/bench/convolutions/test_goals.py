@@ -68,6 +68,13 @@ def test_ratios_of_kernel_shapes_are_divided_by_their_density() -> None:
     assert found.mean == pytest.approx(1.2)
 
 
+def test_an_unchanged_convolution_only_counts_as_not_slower() -> None:
+    unchanged = result("dense", 1.0, family=Family.SHAPE, form="unchanged")
+    assert [each.measure.name for each in summarise([unchanged])] == [
+        "deployed / replaced; worst: lower end"
+    ]
+
+
 def test_sampled_dials_have_a_bound_that_depends_on_their_density() -> None:
     dials: dict[str, Any] = {"family": Family.DIALS}
     name = "sparse dials / dense / max"
@@ -82,6 +89,21 @@ def test_a_form_is_slower_only_if_its_whole_interval_is() -> None:
     assert not outcome(name, result("dense", 1.2, low=1.04)).is_met
     assert outcome(name, dataclasses.replace(PLAIN, over={"dense": IDENTITY})).is_met
     assert not summarise([result("dense", 1.2, family=Family.BLOCK, batch=128)])
+
+
+def test_a_left_out_case_counts_in_no_goal() -> None:
+    left_out = dataclasses.replace(PLAIN, skipped="dense: working set of 5.0 GiB", share=0.0)
+    found = summarise([left_out, result("grouped", 0.4)])
+    assert [(each.measure.name, each.cases) for each in found] == [
+        ("sliding / grouped, batch 32 and 128", 1)
+    ]
+
+
+@pytest.mark.parametrize("operator", ["slbf Cout/8 s1", "slbf Cout/8", "slbf Cout/8 s4"])
+def test_binary_bases_with_any_number_of_splits_share_a_goal(operator: str) -> None:
+    binary = result("dense", 0.3, family=Family.BINARY, operator=operator)
+    assert outcome("slbf Cout/8", binary).is_met
+    assert not [each for each in summarise([binary]) if each.measure.name.startswith("slbf Cout/4")]
 
 
 def test_the_limit_of_the_device_is_compared_with_the_time() -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from dsx.bench._rounds import Effort
-from dsx.bench.convolutions.contenders import COMPOSITION, DENSE
+from dsx.bench.convolutions.contenders import COMPOSITION, DENSE, LAST
 from dsx.bench.convolutions.networks import (
     build_network,
     check_deployed,
@@ -48,7 +48,10 @@ def test_a_deployed_network_is_timed_against_the_dense_one() -> None:
     effort = Effort(seconds=0.0, least=2, most=2)
     result = measure_deployed("resnet18", SCC, 1, {}, effort)
     assert (result.family, result.layer, result.batch) == (Family.NETWORK, "resnet18", 1)
+    assert result.over.keys() == {DENSE, DENSE + LAST}
     assert result.over[DENSE].rounds == 2 and 0 < result.seconds < 10
+    # The stem, which the preset does not support, is an ordinary convolution.
+    assert sum(int(part.split()[0]) for part in result.form.split(", ")) == 19
 
 
 @pytest.mark.slow
@@ -60,10 +63,13 @@ def test_a_wrong_deployed_network_is_not_timed() -> None:
         next(deployed.parameters())[0, 0, 0, 0] += 1
     with pytest.raises(WorkFailed, match=r"^resnet18 of scc: the output of the deployed network"):
         check_deployed("resnet18", SCC, deployed, x)
+    with pytest.raises(WorkFailed, match=r"^dense resnet18: the output of the deployed network"):
+        check_deployed("resnet18", None, deployed, x)
 
 
 @pytest.mark.slow
 def test_a_training_step_is_checked_and_timed_in_separate_processes() -> None:
-    check_training()
+    # The output, and a gradient of each parameter.
+    assert check_training() == 1 + len(list(build_network("resnet18", SCC).parameters()))
     result = measure_training(1, batch=2, rounds=1)
     assert result.over[COMPOSITION].rounds == 1 and result.batch == 2

@@ -4,7 +4,14 @@ import pytest
 from torch import nn
 
 from dsx.bench.convolutions.layers import Layer
-from dsx.bench.convolutions.operators import NETWORK_OPERATORS, PRESETS, Family, sampled
+from dsx.bench.convolutions.operators import (
+    FOUR_SPLITS,
+    NETWORK_OPERATORS,
+    PRESETS,
+    SPLITS,
+    Family,
+    sampled,
+)
 from dsx.conv import preset_names
 
 NAMES = {operator.name: operator for operator in PRESETS}
@@ -27,6 +34,18 @@ def test_the_number_of_binary_filters_follows_the_outputs() -> None:
     spec = NAMES["slbf Cout/8"].canonical(nn.Conv2d(32, 64, 3))
     assert spec is not None
     assert (spec.binary_basis, spec.splits) == (8, 2)
+
+
+def test_binary_bases_have_up_to_four_splits() -> None:
+    binary = [each for each in (*PRESETS, *SPLITS) if each.family is Family.BINARY]
+    specs = {each.name: each.canonical(nn.Conv2d(32, 64, 3)) for each in binary}
+    assert len(specs) == len(binary)
+    found = {name: (spec.binary_basis, spec.splits) for name, spec in specs.items() if spec}
+    assert found == {
+        "slbf Cout/8 s1": (8, 1), "slbf Cout/8": (8, 2), "slbf Cout/8 s4": (8, 4),
+        "slbf Cout/4 s1": (16, 1), "slbf Cout/4": (16, 2), "slbf Cout/4 s4": (16, 4),
+    }  # fmt: skip
+    assert FOUR_SPLITS in SPLITS
 
 
 @pytest.mark.parametrize(

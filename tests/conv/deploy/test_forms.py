@@ -149,7 +149,7 @@ APPLIES: list[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]] = [
         [{"groups": "all"}],
     ),
     (
-        "merged_maps",
+        "block_sparse_maps",
         [{**FEW_FILTERS, "groups": 2}, FEW_FILTERS],
         [{}, MANY_FILTERS, LEARNED, {**FEW_FILTERS, "separable": True}],
     ),

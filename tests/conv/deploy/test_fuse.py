@@ -1,6 +1,7 @@
 """Fusion changes which operations the kernel computes, and not what the network computes."""
 
 import copy
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from dsx.conv import ConvSpec, Deployed, build, deploy
-from dsx.conv.deploy import Choice
+from dsx.conv.deploy import EAGER, Choice, Runner
+from dsx.conv.deploy._fuse import WithResidual
 from dsx.conv.native import kernels
 from dsx.conv.native.module import BlockSparseConv2d
 from dsx.conv.timing import Run
@@ -28,24 +30,29 @@ def redesigned(spec: ConvSpec, *arguments: Any, **options: Any) -> nn.Module:
 
 
 class Kernel:
-    """A timer for which block-sparse forms are the fastest, fused or not as wanted."""
+    """A timer for which block-sparse forms are the fastest, fused or not as wanted.
+
+    Attributes:
+        fusions: Fused and staged forms that were timed, each with its input.
+    """
 
     def __init__(self, fused: bool = True) -> None:
         self.fused = fused
+        self.fusions: list[tuple[WithResidual, Tensor]] = []
 
     def __call__(self, runs: Sequence[Run], seconds: float) -> list[float]:
-        for run in runs:
-            run()
-        forms = [getattr(run, "func", None) for run in runs]
-        if None in forms:  # not forms of a convolution, but the fused and the staged one
-            return [1.0, 2.0] if self.fused else [2.0, 1.0]
-        return [_rank(form) for form in forms]
+        return [self._rank(run) for run in runs]
 
-
-def _rank(form: object) -> float:
-    if isinstance(form, BlockSparseConv2d):
-        return 1.0
-    return 2.0 if isinstance(form, nn.Conv2d) and form.groups > 1 else 3.0
+    def _rank(self, run: Run) -> float:
+        run()
+        assert isinstance(run, functools.partial)
+        form = run.func
+        if isinstance(form, WithResidual):
+            self.fusions.append((form, *run.args))
+            return 1.0 if (form.conv.depthwise is not None) == self.fused else 2.0
+        if isinstance(form, BlockSparseConv2d):
+            return 1.0
+        return 2.0 if isinstance(form, nn.Conv2d) and form.groups > 1 else 3.0
 
 
 def deployed(network: nn.Module, x: Tensor, fused: bool = True, **options: Any) -> Deployed:
@@ -225,6 +232,52 @@ def test_a_depthwise_convolution_is_kept_where_it_is_faster() -> None:
         assert conv.depthwise is None
         assert calls(network) == 3
     assert [choice.form for choice in cache.values()].count("staged") == 1
+
+
+class Block(nn.Module):
+    """A separable convolution whose kernel also adds the input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        self.pointwise = redesigned(SLIDING, 8, 8, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.sigmoid(x)
+        out: Tensor = self.pointwise(torch.relu(self.depthwise(x))) + x
+        return out
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_fusion_is_timed_with_images_like_those_of_the_network(layout: torch.memory_format) -> None:
+    timer = Kernel()
+    sample = image().contiguous(memory_format=layout)
+    network = Block().double().eval().to(memory_format=layout)  # type: ignore[call-overload]
+    (conv,) = convolutions(deploy(network, sample, timer=timer, native=True))
+    assert conv.depthwise is not None and len(timer.fusions) == 4  # screening and final
+    for form, x in timer.fusions:
+        for tensor in (x, form.residual):
+            assert tensor is not None
+            assert (tensor.shape, tensor.dtype) == (sample.shape, sample.dtype)
+            assert tensor.stride() == sample.stride()
+            assert 0.8 < float(tensor.std()) < 1.2
+    # Both compute the same.
+    (one, x), (other, _) = timer.fusions[:2]
+    torch.testing.assert_close(one(x), other(x), rtol=1e-10, atol=1e-10)
+
+
+def test_fusion_is_timed_by_the_software_that_runs_the_network() -> None:
+    prepared: list[nn.Module] = []
+
+    def prepare(forms: Sequence[nn.Module], sample: Tensor) -> Sequence[Run | None]:
+        prepared.extend(forms)
+        return EAGER.prepare(forms, sample)
+
+    cache: dict[str, Choice] = {}
+    for name in ("one", "other"):
+        deployed(Block(), image(), form_cache=cache, runner=Runner(name=name, prepare=prepare))
+    assert sum(isinstance(form, WithResidual) for form in prepared) == 4
+    assert [choice.form for choice in cache.values()].count("fused") == 2
 
 
 def test_an_activation_with_other_users_is_not_fused() -> None:

@@ -20,9 +20,12 @@ from torch import fx, nn
 from dsx.conv import ConvSpec, deploy
 from dsx.conv.deploy import Choice, structure, tensor_facts
 from dsx.conv.deploy._choose import candidates, situation
+from dsx.conv.native.module import BlockSparseConv2d
+from dsx.conv.native.plan import Mask, make_plan
 from dsx.conv.timing import Run
 from tests.conv.deploy import networks
 from tests.conv.deploy.networks import CORNERS, CROSS, HET, Hooked, Residual, Untraceable
+from tests.conv.native.cases import geometry
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -166,6 +169,74 @@ def test_a_layer_called_twice_differs_from_two_layers() -> None:
     twice, two = nn.Sequential(conv, conv), nn.Sequential(conv, copy.deepcopy(conv))
     found = [structure(deploy(network, x).network).facts for network in (twice, two)]
     assert found[0] != found[1]
+
+
+def native_facts(live: Mask, terms: Sequence[Sequence[int]] | None = None) -> Any:
+    """Return the structure of a convolution with packed weights, for images of the same size."""
+    g = geometry(live, padding=(live.shape[2] // 2,) * 4)  # type: ignore[arg-type]
+    merge = None if terms is None else torch.tensor(terms)
+    conv = BlockSparseConv2d(make_plan(live, g), torch.randn(live.shape), None, g, merge=merge)
+    return structure(conv).facts
+
+
+def reading(*channels: range, kernel: int = 1, position: int = 0) -> Mask:
+    """Return the mask of 8 outputs for each range of the channels that they read, of 16."""
+    live = np.zeros((8 * len(channels), 16, kernel * kernel), bool)
+    for block, read in enumerate(channels):
+        live[8 * block : 8 * block + 8, read, position] = True
+    return live.reshape(*live.shape[:2], kernel, kernel)
+
+
+@pytest.mark.usefixtures("native")
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (reading(range(3), range(5)), reading(range(4), range(4))),
+        (reading(range(4), kernel=3, position=4), reading(range(4), kernel=3, position=0)),
+    ],
+    ids=["entries", "position"],
+)
+def test_plans_of_equal_size_for_other_amounts_have_different_structure(
+    one: Mask, other: Mask
+) -> None:
+    sizes = [
+        (plan.table.shape, plan.source.shape)
+        for plan in (make_plan(live, geometry(live)) for live in (one, other))
+    ]
+    assert sizes[0] == sizes[1]
+    assert native_facts(one) != native_facts(other)
+    assert native_facts(one) == native_facts(one)
+
+
+@pytest.mark.usefixtures("native")
+def test_channels_and_merged_outputs_are_not_part_of_the_structure() -> None:
+    one, other = reading(range(4), range(2, 6)), reading(range(7, 11), range(12, 16))
+    assert native_facts(one) == native_facts(other)
+    found = [native_facts(one, terms) for terms in ([[0, 1]], [[5, 3]], [[0, 1, 2]])]
+    assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.usefixtures("native")
+@pytest.mark.parametrize(
+    ("form", "spec", "shared"),
+    [
+        ("block_sparse", CORNERS, True),
+        ("block_sparse_maps", ConvSpec(kernel_shape="cross", binary_basis=2, splits=4), True),
+        ("block_sparse", networks.LEARNED, False),
+    ],
+    ids=["fixed", "binary", "learned"],
+)
+def test_trainings_of_a_design_share_a_native_structure_if_it_defines_the_amounts(
+    form: str, spec: ConvSpec, shared: bool
+) -> None:
+    found = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        conv = networks.redesigned(spec, 16, 32, 3, padding=1).eval()
+        for parameter in conv.parameters():
+            nn.init.normal_(parameter)
+        found.append(structure(candidates(conv, native=True)[form]).facts)  # type: ignore[arg-type]
+    assert (found[0] == found[1]) == shared
 
 
 SCRIPT = """

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dsx.conv.native import kernel
 from dsx.conv.native.kernel import MAX_ELEMENTS
+from dsx.conv.native.plan import make_plan
 from dsx.errors import DsxError, Unsupported
 from tests.conv.native.cases import (
     Case,
@@ -50,6 +51,18 @@ def test_huge_outputs_are_refused_and_not_allocated() -> None:
     assert len(x) * 1024**3 == MAX_ELEMENTS
     with pytest.raises(DsxError, match=r"^a tensor of shape \(2, 1024, 1024, 1024\) has 21474836"):
         run(case)
+
+
+def test_plans_of_another_format_are_refused() -> None:
+    case = plain_case()
+    layer = case.layer()
+    layer.plan[0] += 1
+    said = r"^a plan was made by another version of dsx \(deploy the network again\)$"
+    with pytest.raises(DsxError, match=said):
+        kernel.conv2d(layer, case.x, None, case.geometry)
+    plan = replace(make_plan(case.live, case.geometry), table=layer.plan)
+    with pytest.raises(DsxError, match=said):
+        kernel.weight_gradient(plan, case.x, gradient_of(case), case.live.size)
 
 
 @pytest.mark.parametrize("shape", [(2, 5, 9, 9), (2, 12, 9, 9), (6, 9, 9)])

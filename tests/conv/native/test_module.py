@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dsx.conv import ConvSpec, build
+from dsx.conv import ConvSpec, DsxConv, build
 from dsx.conv.deploy.block_sparse import build as deployed
 from dsx.conv.native.module import BlockSparseConv2d
+from dsx.errors import DsxError
 from dsx.process import torch_threads
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -18,13 +20,18 @@ pytestmark = pytest.mark.usefixtures("compiled")
 IMAGE = torch.randn(2, 16, 9, 7)
 
 
-def module(scale: float = 1.0) -> BlockSparseConv2d:
+def designed(scale: float = 1.0) -> DsxConv:
     torch.manual_seed(0)
     conv = build(ConvSpec(kernel_shape="corners"), nn.Conv2d(16, 24, 3, padding=1))
+    assert isinstance(conv, DsxConv)
     with torch.no_grad():
         for parameter in conv.parameters():
             parameter.mul_(scale)
-    form = deployed(conv)
+    return conv
+
+
+def module(scale: float = 1.0) -> BlockSparseConv2d:
+    form = deployed(designed(scale))
     assert isinstance(form, BlockSparseConv2d)
     return form
 
@@ -98,3 +105,21 @@ def test_a_residual_that_requires_a_gradient_is_not_ignored() -> None:
     form, residual = module(), torch.randn(2, 24, 9, 7, requires_grad=True)
     with pytest.warns(UserWarning, match="autograd"):
         form(IMAGE, residual).sum().backward()
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_residuals_are_added_as_torch_adds_them(traced: bool) -> None:
+    form, conv = module(), designed()
+    weight, bias = conv.dense_weight().detach(), conv.dense_bias()
+    form.activation = "relu"
+    run = torch.compile(form, backend="aot_eager", fullgraph=True, dynamic=False)
+    run = run if traced else form
+    for shape in ((2, 24, 9, 7), (1, 24, 1, 1), (24, 1, 1), (7,)):
+        for x in (IMAGE, IMAGE[:1]):
+            residual = torch.randn(shape)
+            expected = torch.relu(F.conv2d(x, weight, bias, padding=1).detach() + residual)
+            torch.testing.assert_close(run(x, residual), expected)
+    with pytest.raises(
+        DsxError, match=r"^the residual is torch.float64 \(allowed: torch.fl"
+    ):
+        form(IMAGE, torch.randn(24, 1, 1).double())

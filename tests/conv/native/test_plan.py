@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsx.conv.native.plan import (
+    FORMAT,
     ROWS,
-    VERSION,
     Mask,
     Numbers,
     Plan,
     after_depthwise,
+    amounts,
     make_plan,
     transposed,
 )
@@ -154,10 +155,18 @@ def test_the_header(live: Mask, dilation: int, top: int) -> None:
     g = geometry(live, (1, 2), (4, 5, top, 7), (dilation, 3))
     head = read(make_plan(live, g).table).head
     inputs, outputs = live.shape[1], live.shape[0]
-    assert head[:5] == [VERSION, inputs, outputs, *live.shape[2:]]
+    assert head[:5] == [FORMAT, inputs, outputs, *live.shape[2:]]
     assert head[5:13] == [1, 2, dilation, 3, top, 4, 7, 5]
     plan = make_plan(live, g)
     assert head[16] == len(plan.source)
+
+
+@given(masks)
+def test_the_amounts_are_those_of_the_lists(live: Mask) -> None:
+    table = make_plan(live, geometry(live)).table
+    lists = read(table)
+    expected = [*lists.head, *lists.counts.ravel().tolist(), *lists.starts.tolist()]
+    assert amounts(table) == expected
 
 
 @given(masks)

@@ -14,7 +14,7 @@ from dsx.conv.modules.learned import LearnedConv2d
 from dsx.conv.modules.windowed import WindowedConv2d
 from dsx.conv.native import Kernels
 from dsx.conv.native.operators import block_sparse_conv2d
-from dsx.conv.native.training import is_possible
+from dsx.conv.native.training import fixed_plans, is_possible
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
@@ -60,6 +60,16 @@ def with_torch(conv: DsxConv, x: Tensor) -> list[Tensor]:
 def built(spec: ConvSpec, stride: int = 1, bias: bool = True) -> DsxConv:
     torch.manual_seed(0)
     return build(spec, nn.Conv2d(16, 24, 3, stride, padding=1, bias=bias)).double()
+
+
+def test_a_convolution_that_first_runs_in_inference_mode_is_trained() -> None:
+    fixed_plans.cache_clear()
+    conv, x = built(SPECS["sliding"]), torch.randn(3, 16, 9, 7).double()
+    with torch.inference_mode():
+        expected = conv(x)
+    out, *others = gradients(conv, x)
+    torch.testing.assert_close(out, expected)
+    assert all(each is not None for each in others)
 
 
 @pytest.mark.parametrize("bias", [False, True])

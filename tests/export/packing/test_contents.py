@@ -142,7 +142,7 @@ def test_all_forms_store_the_same_tensors(
     spec = {
         "box": COMBINATIONS["blocks of a row"],
         "grouped": COMBINATIONS["interleaved groups"],
-        "merged_maps": ConvSpec(kernel_shape="corners", binary_basis=2, splits=4, scale=True),
+        "block_sparse_maps": ConvSpec(kernel_shape="corners", binary_basis=2, splits=4, scale=True),
         "maps_merge": ConvSpec(kernel_shape="corners", binary_basis=2, splits=4, scale=True),
         "rebuilt": COMBINATIONS["basis under a window"],
         "shifted": ConvSpec(kernel_shape="cross"),

@@ -249,7 +249,7 @@ def test_forms_of_the_compiled_kernels_count_their_weights() -> None:
     assert deployed_count(ConvSpec(kernel_shape="cross"), "block_sparse") == 36 * 8 * 16 * 5
     separable = ConvSpec(separable=True, groups=2)
     assert deployed_count(separable, "block_sparse") == 36 * (8 * 9 + 4 * 16)
-    maps = deployed_count(ConvSpec(binary_basis=2, splits=2), "merged_maps")
+    maps = deployed_count(ConvSpec(binary_basis=2, splits=2), "block_sparse_maps")
     assert maps == 36 * (2 * 8 * 9 + 16 * 1)
 
 

@@ -21,6 +21,7 @@ DAMAGED = [
     (StudyRow, "objectives", "'{'", "objectives is '{' \\(Expecting property name"),
     (StudyRow, "objectives", "'{}'", "objectives is '{}' \\(Dictionary should have at least 1"),
     (StudyRow, "metrics", """'{"a": {}}'""", r"metrics is .* \(a.unit: Field required\)"),
+    (StudyRow, "deploy", "'auto'", r"deploy is 'auto' \(Input should be 'native' or 'portable'\)"),
     (StudyRow, "reference", """'{"a": Infinity}'""", r"\(a: Input should be a finite number\)"),
     (MeasurementRow, "value", "9e999", r"value is inf \(Input should be a finite number\)"),
     (MeasurementRow, "value", "'fast'", r"value is 'fast' \(Input should be a valid number\)"),

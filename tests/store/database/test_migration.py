@@ -25,13 +25,14 @@ from dsx.store.database.migration import MIGRATIONS, latest_version
 from dsx.store.database.schema import VERSION_TABLE, Base, belongs_to_dsx
 from tests.search.spaces import STATIC
 
-SECOND = """
+LATEST = latest_version(MIGRATIONS)
+NEXT = f"""
 import os
 import signal
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "2", "1"
+revision, down_revision = "{LATEST + 1}", "{LATEST}"
 
 def upgrade():
     op.create_table("dsx_notes", sa.Column("text", sa.Text(), primary_key=True))
@@ -43,10 +44,10 @@ def upgrade():
 FAILS, KILLED = "    raise RuntimeError('half-way')\n", "    os.kill(os.getpid(), signal.SIGKILL)\n"
 
 
-def with_second(folder: Path, end: str = "") -> Path:
-    """Create a folder of migrations with a second one, whose function ends with given lines."""
+def with_next(folder: Path, end: str = "") -> Path:
+    """Create a folder of migrations with another one, whose function ends with given lines."""
     migrations = shutil.copytree(MIGRATIONS, folder / f"migrations{len(list(folder.iterdir()))}")
-    (migrations / "versions" / "0002_second.py").write_text(SECOND + end)
+    (migrations / "versions" / f"{LATEST + 1:04}_next.py").write_text(NEXT + end)
     return migrations
 
 
@@ -98,7 +99,7 @@ def together(*work: Callable[[], object]) -> list[BaseException]:
 
 def test_the_migrations_create_the_schema(empty: str) -> None:
     assert differences(open_database(empty, create=True)) == []
-    assert contents(empty)[VERSION_TABLE] == [(str(latest_version(MIGRATIONS)),)]
+    assert contents(empty)[VERSION_TABLE] == [(str(LATEST),)]
 
 
 def test_tables_of_other_programs_are_not_compared(storage: str) -> None:
@@ -113,23 +114,40 @@ def test_tables_of_other_programs_are_not_compared(storage: str) -> None:
 def test_a_database_of_dsx_and_optuna_is_migrated_without_loss(empty: str, tmp_path: Path) -> None:
     dsx.search(STATIC, trials=3, storage=empty)
     before, study = contents(empty), optuna.load_study(study_name="static", storage=empty)
-    migrations = with_second(tmp_path)
-    with pytest.raises(StorageError, match=r"version 1, and .* reads 2 \(`dsx search` migrates"):
+    migrations = with_next(tmp_path)
+    with pytest.raises(StorageError, match=rf"version {LATEST}, and .* reads {LATEST + 1} \("):
         open_database(empty, create=False, migrations=migrations)
     assert contents(empty) == before
 
     open_database(empty, create=True, migrations=migrations)
     after = contents(empty)
     assert after.pop("dsx_notes") == []
-    assert after.pop(VERSION_TABLE) == [("2",)] and before.pop(VERSION_TABLE) == [("1",)]
+    assert after.pop(VERSION_TABLE) == [(str(LATEST + 1),)]
+    assert before.pop(VERSION_TABLE) == [(str(LATEST),)]
     after["dsx_trials"] = [row[:-1] for row in after["dsx_trials"]]
     assert after == before and len(before["alembic_version"]) == 1
     open_database(empty, create=False, migrations=migrations)
     loaded = optuna.load_study(study_name="static", storage=empty)
     assert loaded.get_trials() == study.get_trials()
     for create in (False, True):
-        with pytest.raises(StorageError, match=r"schema version 2, .* 1 to 1 \(update dsx\)"):
+        with pytest.raises(
+            StorageError, match=rf"version {LATEST + 1}, .* 1 to {LATEST} \(update dsx\)"
+        ):
             open_database(empty, create=create)
+
+
+def test_a_study_of_schema_version_1_is_resumed(empty: str) -> None:
+    dsx.search(STATIC, trials=2, storage=empty)
+    engine = sqlalchemy.create_engine(empty)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE dsx_studies DROP COLUMN deploy")
+        connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '1'")
+    before = contents(empty)["dsx_studies"]
+    with pytest.raises(StorageError, match=rf"version 1, and .* reads {LATEST} \(`dsx search` mig"):
+        dsx.front("static", storage=empty)
+    assert len(dsx.search(STATIC, trials=3, storage=empty).entries) == 3
+    assert contents(empty)["dsx_studies"] == [(*row, None) for row in before]
+    assert differences(engine) == []
 
 
 def test_foreign_keys_are_checked_after_a_migration(storage: str, tmp_path: Path) -> None:
@@ -137,16 +155,16 @@ def test_foreign_keys_are_checked_after_a_migration(storage: str, tmp_path: Path
     with sqlalchemy.create_engine(storage).begin() as connection:
         connection.exec_driver_sql("INSERT INTO dsx_forms VALUES ('lost', '', '{}', '', '{}')")
     with pytest.raises(StorageError, match=r"the table dsx_forms refers to .* of dsx_devices"):
-        open_database(storage, create=True, migrations=with_second(tmp_path))
+        open_database(storage, create=True, migrations=with_next(tmp_path))
     with engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM dsx_forms")
-    engine = open_database(storage, create=True, migrations=with_second(tmp_path))
+    engine = open_database(storage, create=True, migrations=with_next(tmp_path))
     with engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
 
 
 def test_a_failed_migration_changes_nothing(empty: str, tmp_path: Path) -> None:
-    failing = with_second(tmp_path, FAILS)
+    failing = with_next(tmp_path, FAILS)
     with pytest.raises(RuntimeError, match="half-way"):
         open_database(empty, create=True, migrations=failing)
     assert contents(empty) == {}
@@ -162,23 +180,23 @@ def test_a_killed_migration_is_repeated(empty: str, tmp_path: Path, exists: bool
     if exists:
         open_database(empty, create=True)
     before = contents(empty)
-    options = {"create": True, "migrations": with_second(tmp_path, KILLED)}
+    options = {"create": True, "migrations": with_next(tmp_path, KILLED)}
     spawning = multiprocessing.get_context("spawn")
     process = spawning.Process(target=open_database, args=(empty,), kwargs=options)
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
     assert contents(empty) == before
-    open_database(empty, create=True, migrations=with_second(tmp_path))
-    assert contents(empty)[VERSION_TABLE] == [("2",)]
+    open_database(empty, create=True, migrations=with_next(tmp_path))
+    assert contents(empty)[VERSION_TABLE] == [(str(LATEST + 1),)]
 
 
 def test_concurrent_processes_migrate_once(empty: str, tmp_path: Path) -> None:
     open_database(empty, create=True)
-    migrations = with_second(tmp_path)
+    migrations = with_next(tmp_path)
     work = [lambda: open_database(empty, create=True, migrations=migrations)] * 8
     assert together(*work) == []
-    assert contents(empty)[VERSION_TABLE] == [("2",)]
+    assert contents(empty)[VERSION_TABLE] == [(str(LATEST + 1),)]
 
 
 def test_several_databases_can_be_created_at_once(tmp_path: Path) -> None:
@@ -190,8 +208,8 @@ def test_several_databases_can_be_created_at_once(tmp_path: Path) -> None:
 def test_a_folder_with_a_percent_sign_is_found(storage: str, tmp_path: Path) -> None:
     folder = tmp_path / "100%(here)s"
     folder.mkdir()
-    open_database(storage, create=True, migrations=with_second(folder))
-    assert contents(storage)[VERSION_TABLE] == [("2",)]
+    open_database(storage, create=True, migrations=with_next(folder))
+    assert contents(storage)[VERSION_TABLE] == [(str(LATEST + 1),)]
 
 
 def test_only_a_migration_imports_alembic(storage: str) -> None:

@@ -1,5 +1,6 @@
 """Block-sparse convolutions on NVIDIA GPUs, by kernels in Triton."""
 
+from dsx.conv.native.gpu.launch import versions
 from dsx.conv.native.gpu.operators import missing
 
-__all__ = ["missing"]
+__all__ = ["missing", "versions"]

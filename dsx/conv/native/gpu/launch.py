@@ -1,7 +1,9 @@
 """Calls of the Triton kernels for block-sparse convolutions."""
 
 import functools
+import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 
 import torch
@@ -121,6 +123,18 @@ def _check_sizes(*shapes: Sequence[int]) -> None:
 def _precision() -> str:
     """Return the precision of products in float32, which torch has one setting for."""
     return "tf32" if torch.backends.cuda.matmul.fp32_precision == "tf32" else "ieee"
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Return the versions on which the speed of the kernels depends.
+
+    Returns:
+        Hash of the Python files of this folder, and the version of Triton, which compiles them.
+    """
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    content = hashlib.sha256(b"".join(file.read_bytes() for file in files))
+    return {"kernels of dsx": content.hexdigest()[:8], "triton": _kernels().triton.__version__}
 
 
 @functools.cache

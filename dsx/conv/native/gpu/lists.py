@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dsx.conv.native.plan import ROWS, Mask, Numbers
+from dsx.conv.native.plan import FORMAT, OTHER_FORMAT, ROWS, Mask, Numbers
 from dsx.conv.sparsity.geometry import Box
+from dsx.errors import DsxError
 
 _HEADER = 17
 """Length of the header of a plan, described in source/interface.h."""
@@ -86,10 +87,15 @@ class _Table:
 
     Args:
         table: `Plan.table`.
+
+    Raises:
+        DsxError: If the table has another format.
     """
 
     def __init__(self, table: NDArray[np.int32]) -> None:
         numbers = table.astype(np.int64)
+        if numbers[0] != FORMAT:
+            raise DsxError(OTHER_FORMAT)
         self.inputs, self.outputs = int(numbers[1]), int(numbers[2])
         self.kernel, self.dilation = numbers[3:5], numbers[7:9]
         self.padding = numbers[9:11]
@@ -173,6 +179,9 @@ def gpu_lists(
 
     Returns:
         The lists.
+
+    Raises:
+        DsxError: If the plan has another format.
     """
     plan = _Table(table.cpu().numpy())
     weights = plan.weights(None if source is None else source.cpu().numpy())

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.nn.grad import conv2d_weight
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from dsx.conv.native.gpu.launch import convolve, differentiate
 from dsx.conv.native.gpu.lists import GpuLists, gpu_lists
+from dsx.conv.native.interface import FUNCTIONS
 from dsx.conv.sparsity.geometry import Geometry, is_symmetric, pad_or_crop
 from dsx.conv.timing import Run, call_timer, default_clock, medians
 from dsx.errors import Unsupported
@@ -30,13 +30,6 @@ CAPABILITY = (8, 0)
 """Lowest compute capability that Triton supports."""
 
 _TIMING_SECONDS = 0.02
-
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "none": lambda x: x,
-    "relu": F.relu,
-    "relu6": F.relu6,
-    "hardswish": F.hardswish,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +150,7 @@ def conv2d_packed(
     if depthwise is not None:
         groups = geometry.in_channels
         x = geometry.convolve(x, depthwise, depthwise_bias, geometry.whole, groups)
-        x = _ACTIVATIONS[depthwise_activation](x)
+        x = FUNCTIONS[depthwise_activation](x)
         geometry = replace(
             geometry, kernel_size=(1, 1), stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1)
         )
@@ -166,7 +159,7 @@ def conv2d_packed(
     out = _merged(convolve(x, weights, None, lists, geometry), merge)
     out = out if scale is None else out * scale[:, None, None]
     out = out if bias is None else out + bias[:, None, None]
-    return _ACTIVATIONS[activation](out if residual is None else out + residual)
+    return FUNCTIONS[activation](out if residual is None else out + residual)
 
 
 def _merged(maps: Tensor, merge: Tensor) -> Tensor:
@@ -230,6 +223,9 @@ def known_of(
         source: Source of the plan, for stored weights; None for packed ones.
         after_depthwise: Whether a depthwise convolution comes first.
         device: The device.
+
+    Raises:
+        DsxError: If the plan has another format.
     """
     plan = table if source is None else source
     facts: dict[object, Known] = _KNOWN.setdefault(plan, {})  # type: ignore[no-untyped-call]

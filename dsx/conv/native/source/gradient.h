@@ -107,15 +107,18 @@ void copy_signal(const Signals<T>& s, const T* images, int64_t channels, int64_t
     }
 }
 
-// Adds the products of R rows of the gradient with `count` columns to the packed gradient.
-template <class T, int R>
+constexpr int ROWS_AT_ONCE = IS_WIDE ? 8 : 4;
+
+// Adds the products of R rows of the gradient with `count` columns to the packed gradient, in which
+// consecutive columns are STRIDE apart.
+template <class T, int R, int STRIDE>
 void products(const T* const* rows, const int32_t* entry, const int64_t* column, const T* input,
               int64_t begin, int64_t end, int count, T* packed) {
-    constexpr int L = LANES<T>, SUMS = R > L ? R : L, COLUMNS_AT_ONCE = SUMS / R;
-    for (int e = 0; e < count; e += COLUMNS_AT_ONCE) {
-        const T* x[COLUMNS_AT_ONCE];
-        for (int j = 0; j < COLUMNS_AT_ONCE; j++)
-            x[j] = input + column[entry[e + j < count ? e + j : e]];
+    // As many sums as the registers hold beside the rows.
+    constexpr int L = LANES<T>, SUMS = IS_WIDE ? 16 : 8, AT_ONCE = SUMS / R;
+    for (int e = 0; e < count; e += AT_ONCE) {
+        const T* x[AT_ONCE];
+        for (int j = 0; j < AT_ONCE; j++) x[j] = input + column[entry[e + j < count ? e + j : e]];
         Vector<T> acc[SUMS] = {};
         for (int64_t i = begin; i < end; i += L) {
             Vector<T> gradient[R];
@@ -123,20 +126,16 @@ void products(const T* const* rows, const int32_t* entry, const int64_t* column,
                 gradient[r] = load(rows[r] + i);
                 IN_REGISTER(gradient[r]);  // the compiler would load it once for each column
             }
-            UNROLL for (int j = 0; j < COLUMNS_AT_ONCE; j++) {
+            UNROLL for (int j = 0; j < AT_ONCE; j++) {
                 const Vector<T> value = load(x[j] + i);
                 UNROLL for (int r = 0; r < R; r++) acc[j * R + r] += gradient[r] * value;
             }
         }
-        T* to = packed + int64_t(e) * R;
-        const int valid = int(least(COLUMNS_AT_ONCE, count - e)) * R;
-        UNROLL for (int k = 0; k < SUMS / L; k++) {
-            const Vector<T> sums = Reduce<T, L>::sum(acc + k * L);
-            if (valid == SUMS)
-                store(to + k * L, load(to + k * L) + sums);
-            else
-                for (int i = 0; i < L && k * L + i < valid; i++) to[k * L + i] += sums[i];
-        }
+        T sums[SUMS];
+        UNROLL for (int k = 0; k < SUMS / L; k++)
+            store(sums + k * L, Reduce<T, L>::sum(acc + k * L));
+        for (int j = 0; j < AT_ONCE && e + j < count; j++)
+            for (int r = 0; r < R; r++) packed[int64_t(e + j) * STRIDE + r] += sums[j * R + r];
     }
 }
 
@@ -153,8 +152,11 @@ void block_products(const Plan& plan, int block, const T* gradient, int64_t grad
     }
     constexpr int FIRST[SEGMENTS] = {0, 0, 4, 0, 2, 4, 6}, SIZE[SEGMENTS] = {8, 4, 4, 2, 2, 2, 2};
     for (int s = 0; s < SEGMENTS; s++) {
-        const auto multiply = s == 0 ? products<T, 8> : s < 3 ? products<T, 4> : products<T, 2>;
-        multiply(rows + FIRST[s], entry, column, input, begin, end, counts[s], packed);
+        const auto multiply = s > 2   ? products<T, 2, 2>
+                              : s > 0 ? products<T, 4, 4>
+                                      : products<T, ROWS_AT_ONCE, ROWS>;
+        for (int r = 0; r < SIZE[s]; r += ROWS_AT_ONCE)
+            multiply(rows + FIRST[s] + r, entry, column, input, begin, end, counts[s], packed + r);
         entry += counts[s], packed += int64_t(counts[s]) * SIZE[s];
     }
 }

@@ -4,6 +4,10 @@
 
 namespace dsx {
 
+// The format of a plan as described here; plan.py has the same number. A change of the format needs
+// another one, so that a plan of another version of dsx is refused.
+constexpr int32_t PLAN_FORMAT = 1;
+
 // The plan of a block-sparse convolution is one array of 32-bit integers, made by plan.py: a header
 // of PLAN_HEADER numbers, followed by these arrays.
 //
@@ -22,7 +26,7 @@ namespace dsx {
 // If the kernel has one live position, or a depthwise convolution comes first, column c is channel
 // c.
 enum PlanHeader {
-    PLAN_VERSION,
+    FORMAT,  // PLAN_FORMAT
     IN_CHANNELS,
     OUT_CHANNELS,
     KERNEL_H,

@@ -74,9 +74,11 @@ class Buffer {
 
 thread_local Buffer buffer;
 
+#ifdef _OPENMP
 void barrier() {
 #pragma omp barrier
 }
+#endif
 
 using dsx::Images;
 using dsx::Layer;
@@ -86,8 +88,10 @@ using dsx::Team;
 using Size = int64_t (*)(const Layer&, const Images&, int threads);
 using Work = void (*)(const Layer&, const Images&, const Team&);
 
-// Returns 0; -1 if the kernels do not support the geometry; -2 if there is no memory.
+// Returns 0; -1 if the kernels do not support the geometry; -2 if there is no memory; -3 if the
+// plan has another format.
 int run(Size size, Work work, const Layer& layer, const Images& images, int threads) {
+    if (layer.plan[dsx::FORMAT] != dsx::PLAN_FORMAT) return -3;
     const int64_t bytes = size(layer, images, threads);
     if (bytes < 0) return -1;
     void* start = buffer.reserve(bytes);

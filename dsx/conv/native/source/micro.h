@@ -78,7 +78,7 @@ INLINE void begin(Vector<T> (*acc)[N], const int32_t* rows, const Tile<T>& tile,
         if (rows[r] < 0) continue;
         UNROLL for (int v = 0; v < N; v++) {
             const int64_t at = tile.output[v] + rows[r] * e.pixels;
-            __builtin_prefetch(e.output + at, 1, 3);
+            __builtin_prefetch(e.output + at + 2 * VECTORS * LANES<T>, 1, 3);
             if (add) acc[r][v] += load(e.residual + at);
         }
     }

@@ -8,6 +8,11 @@ namespace {
 constexpr int ROWS = 8, SEGMENTS = 7,
               VECTORS = 3;  // a block has 8 outputs, a tile up to 3 vectors of pixels
 constexpr int MAX_SUPER = 8;
+#ifdef WIDE
+constexpr bool IS_WIDE = true;
+#else
+constexpr bool IS_WIDE = false;
+#endif
 
 struct Plan {
     const int32_t *head, *rows, *counts, *channel, *starts, *entries;
@@ -44,8 +49,9 @@ struct Geometry {
     bool depthwise, merging,
         copied;  // copied: phases or padded images are copied to the shared buffer first
     int64_t first_row, first_column, plane_rows,
-        pitch;      // of a plane: one channel of one phase as it is read
-    int64_t group;  // images copied at a time; all if nothing is copied
+        pitch;                            // of a plane: one channel of one phase as it is read
+    int64_t low_row, high_row, shortest;  // shifts of the kernel rows, and rows of a phase
+    int64_t group;                        // images copied at a time; all if nothing is copied
     int64_t mask_bytes, table_bytes;
     int super_tile;
     int64_t columns,
@@ -114,12 +120,21 @@ struct Geometry {
     int64_t tile_bytes() const {
         return aligned((columns + maps) * super_tile * int64_t(sizeof(T)));
     }
+    // Whether all kernel rows read inside the image for the pixels of some vectors.
+    bool rows_inside(const int64_t* first, int count) const {
+        bool inside = true;
+        for (int v = 0; v < count; v++)
+            inside = inside && first[v] / out_width + low_row >= 0 &&
+                     least(first[v] + L, pixels) - 1 < (shortest - high_row) * out_width;
+        return inside;
+    }
     // Pixel at which a vector starts; the last one of an image may overlap the one before it.
     int64_t start(int64_t vector) const { return most(0, least(vector * L, pixels - L)); }
 
   private:
     void select(Producer wanted) {
         int64_t low_y = 0, high_y = 0, low_x = 0, high_x = 0, widest = 0, tallest = 0;
+        shortest = height;
         int live = 0;
         for (int tap = 0; tap < plan.taps(); tap++) {
             if (!used(tap)) continue;
@@ -129,12 +144,15 @@ struct Geometry {
             low_x = least(low_x, s.columns), high_x = most(high_x, s.columns);
             widest = most(widest, phase_width(s.phase)),
             tallest = most(tallest, phase_height(s.phase));
+            shortest = least(shortest, phase_height(s.phase));
         }
+        low_row = low_y, high_row = high_y;
         const bool strided = phases_h * phases_w > 1, flat = widest <= out_width;
         const bool in_place = live == 1 && !depthwise && !low_y && !high_y && !low_x && !high_x &&
                               tallest >= out_height && widest == out_width && pixels >= L;
         const bool padded = !depthwise && out_width % L == 0;
-        producer = in_place ? IN_PLACE : padded ? PADDED : flat ? FLAT : GATHERED;
+        // With short vectors, loads that cross a cache line cost more than a tile of columns.
+        producer = in_place ? IN_PLACE : padded && IS_WIDE ? PADDED : flat ? FLAT : GATHERED;
         if (wanted == GATHERED || (wanted == FLAT && flat) || (wanted == PADDED && padded))
             producer = wanted;
         const bool direct = !strided && width == out_width;
@@ -156,8 +174,11 @@ struct Geometry {
             return pixels < 512 ? 1
                                 : int(most(1, least(MAX_SUPER,
                                                     65536 / (channels * VECTORS * VECTOR_BYTES))));
-        if (producer == IN_PLACE) return pixels >= 512 ? 8 : pixels >= 256 && images > 1 ? 4 : 1;
-        return producer == PADDED && pixels >= 512 && images > 1 ? 4 : 1;
+        if (producer == IN_PLACE) {
+            if (pixels >= 512 || !IS_WIDE) return MAX_SUPER;
+            return pixels >= 256 && images > 1 ? 4 : 1;
+        }
+        return producer == PADDED && IS_WIDE && pixels >= 512 && images > 1 ? 4 : 1;
     }
 };
 

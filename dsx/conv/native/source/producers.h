@@ -92,9 +92,10 @@ __attribute__((noinline)) Vector<T> load_lanes(const Source<T>& s, const T* p,
     return v;
 }
 
-template <class T>
-INLINE Vector<T> load_inside(const Source<T>& s, const T* p, Mask<T> mask) {
-    if (!TOUCHES_ALL_LANES || (p >= s.begin && p + LANES<T> <= s.end)) return load(p, mask);
+// Loads the lanes of a mask. SAFE: the whole vector may be read.
+template <class T, bool SAFE>
+INLINE Vector<T> load_masked(const Source<T>& s, const T* p, Mask<T> mask) {
+    if (SAFE || !TOUCHES_ALL_LANES || (p >= s.begin && p + LANES<T> <= s.end)) return load(p, mask);
     return load_lanes(s, p, mask);
 }
 
@@ -104,7 +105,17 @@ INLINE void tap_masks(const Geometry<T>& g, const Source<T>& s, int tap, Mask<T>
     UNROLL for (int v = 0; v < N; v++) mask[v] = s.masks[v][tap / kw] & s.masks[v][kh + tap % kw];
 }
 
+// Whether all vectors of a tile that lie at the given offsets from it may be read, in all channels.
 template <class T, int N>
+bool is_safe(const Geometry<T>& g, const Source<T>& s, int64_t lowest, int64_t highest) {
+    highest += (g.channels - 1) * g.plane() + LANES<T>;
+    bool safe = true;
+    for (int v = 0; v < N; v++)
+        safe = safe && s.pixel[v] + lowest >= s.begin && s.pixel[v] + highest <= s.end;
+    return safe;
+}
+
+template <class T, int N, bool SAFE>
 void flat_columns(const Geometry<T>& g, const Source<T>& s, T* tile) {
     constexpr int L = LANES<T>;
     for (int tap = 0; tap < g.plan.taps(); tap++) {
@@ -113,8 +124,8 @@ void flat_columns(const Geometry<T>& g, const Source<T>& s, T* tile) {
         const int64_t offset = g.offset(g.shift(tap));
         for (int j = g.plan.starts[tap]; j < g.plan.starts[tap + 1]; j++) {
             const int64_t at = offset + g.plan.channel[j] * g.plane();
-            UNROLL for (int v = 0; v < N; v++)
-                store(tile + (j * VECTORS + v) * L, load_inside(s, s.pixel[v] + at, mask[v]));
+            UNROLL for (int v = 0; v < N; v++) store(
+                tile + (j * VECTORS + v) * L, load_masked<T, SAFE>(s, s.pixel[v] + at, mask[v]));
         }
     }
 }
@@ -122,13 +133,12 @@ void flat_columns(const Geometry<T>& g, const Source<T>& s, T* tile) {
 // A depthwise convolution with bias and activation, one column for each channel. TAPS: 9, or 0 for
 // any number.
 template <class T, int N, int TAPS>
-void flat_depthwise(const Geometry<T>& g, const Source<T>& s, const Layer& layer, T* tile) {
+void flat_depthwise(const Geometry<T>& g, const Source<T>& s, const Layer& layer,
+                    const int64_t* offset, T* tile) {
     constexpr int L = LANES<T>, MOST = TAPS ? TAPS : 128;
     const int taps = TAPS ? TAPS : g.plan.taps();
     Mask<T> mask[MOST][N];
-    int64_t offset[MOST];
-    for (int t = 0; t < taps; t++)
-        tap_masks<T, N>(g, s, t, mask[t]), offset[t] = g.offset(g.shift(t));
+    for (int t = 0; t < taps; t++) tap_masks<T, N>(g, s, t, mask[t]);
     const T* filter = static_cast<const T*>(layer.depthwise);
     const T* bias = static_cast<const T*>(layer.depthwise_bias);
     for (int64_t c = 0; c < g.channels; c++, filter += taps) {
@@ -136,7 +146,33 @@ void flat_depthwise(const Geometry<T>& g, const Source<T>& s, const Layer& layer
         UNROLL for (int v = 0; v < N; v++) acc[v] = broadcast(bias ? bias[c] : T(0));
         const int64_t channel = c * g.plane();
         UNROLL for (int t = 0; t < taps; t++) UNROLL for (int v = 0; v < N; v++) acc[v] +=
-            filter[t] * load_inside(s, s.pixel[v] + channel + offset[t], mask[t][v]);
+            filter[t] * load_masked<T, false>(s, s.pixel[v] + channel + offset[t], mask[t][v]);
+        UNROLL for (int v = 0; v < N; v++)
+            store(tile + (c * VECTORS + v) * L, activate<T>(acc[v], layer.depthwise_activation));
+    }
+}
+
+// The same for a 3 x 3 kernel whose rows all lie inside the image: each kernel column is added up
+// without masks, and masked once.
+template <class T, int N>
+void inner_depthwise(const Geometry<T>& g, const Source<T>& s, const Layer& layer,
+                     const int64_t* offset, T* tile) {
+    constexpr int L = LANES<T>, SIDE = 3;
+    const T* filter = static_cast<const T*>(layer.depthwise);
+    const T* bias = static_cast<const T*>(layer.depthwise_bias);
+    Mask<T> mask[SIDE][N];
+    UNROLL for (int x = 0; x < SIDE; x++) UNROLL for (int v = 0; v < N; v++) mask[x][v] =
+        s.masks[v][SIDE + x];
+    for (int64_t c = 0; c < g.channels; c++, filter += SIDE * SIDE) {
+        Vector<T> acc[N];
+        UNROLL for (int v = 0; v < N; v++) acc[v] = broadcast(bias ? bias[c] : T(0));
+        const int64_t channel = c * g.plane();
+        UNROLL for (int x = 0; x < SIDE; x++) {
+            Vector<T> sum[N] = {};
+            UNROLL for (int y = 0; y < SIDE; y++) UNROLL for (int v = 0; v < N; v++) sum[v] +=
+                filter[y * SIDE + x] * load(s.pixel[v] + channel + offset[y * SIDE + x]);
+            UNROLL for (int v = 0; v < N; v++) acc[v] += keep(sum[v], mask[x][v]);
+        }
         UNROLL for (int v = 0; v < N; v++)
             store(tile + (c * VECTORS + v) * L, activate<T>(acc[v], layer.depthwise_activation));
     }
@@ -181,12 +217,24 @@ void gathered(const Geometry<T>& g, const Source<T>& s, const Layer& layer, int 
 
 template <class T, int N>
 void produce_flat(const Geometry<T>& g, const Source<T>& s, const Layer& layer, T* tile) {
-    if (!g.depthwise)
-        flat_columns<T, N>(g, s, tile);
-    else if (g.plan.taps() == 9)
-        flat_depthwise<T, N, 9>(g, s, layer, tile);
+    const int taps = g.plan.taps();
+    int64_t offset[128], lowest = 0, highest = 0;
+    for (int tap = 0; tap < taps; tap++) {
+        offset[tap] = g.offset(g.shift(tap));
+        lowest = least(lowest, offset[tap]), highest = most(highest, offset[tap]);
+    }
+    const bool safe = is_safe<T, N>(g, s, lowest, highest);
+    const bool is_3x3 = g.plan.head[KERNEL_H] == 3 && g.plan.head[KERNEL_W] == 3;
+    if (!g.depthwise && safe)
+        flat_columns<T, N, true>(g, s, tile);
+    else if (!g.depthwise)
+        flat_columns<T, N, false>(g, s, tile);
+    else if (is_3x3 && safe && g.rows_inside(s.first, N))
+        inner_depthwise<T, N>(g, s, layer, offset, tile);
+    else if (taps == 9)
+        flat_depthwise<T, N, 9>(g, s, layer, offset, tile);
     else
-        flat_depthwise<T, N, 0>(g, s, layer, tile);
+        flat_depthwise<T, N, 0>(g, s, layer, offset, tile);
 }
 
 template <class T>

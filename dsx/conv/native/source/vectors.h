@@ -74,6 +74,12 @@ INLINE Vector<float> load(const float* p, Mask<float> mask) {
 INLINE Vector<double> load(const double* p, Mask<double> mask) {
     return (Vector<double>)_mm512_maskz_loadu_pd(__mmask8(mask), p);
 }
+INLINE Vector<float> keep(Vector<float> v, Mask<float> mask) {
+    return (Vector<float>)_mm512_maskz_mov_ps(mask, (__m512)v);
+}
+INLINE Vector<double> keep(Vector<double> v, Mask<double> mask) {
+    return (Vector<double>)_mm512_maskz_mov_pd(__mmask8(mask), (__m512d)v);
+}
 template <class T>
 INLINE bool selects(Mask<T> mask, int lane) {
     return mask >> lane & 1;
@@ -86,9 +92,15 @@ template <class I, class B>
 INLINE I below(I a, B bound) {
     return (I)(a < bound);
 }
+INLINE Vector<float> keep(Vector<float> v, Mask<float> mask) {
+    return (Vector<float>)((Integers<float>)v & mask);
+}
+INLINE Vector<double> keep(Vector<double> v, Mask<double> mask) {
+    return (Vector<double>)((Integers<double>)v & mask);
+}
 template <class T>
 INLINE Vector<T> load(const T* p, Mask<T> mask) {
-    return (Vector<T>)((Integers<T>)load(p) & mask);
+    return keep(load(p), mask);
 }
 template <class T>
 INLINE bool selects(Mask<T> mask, int lane) {

@@ -7,6 +7,7 @@ import torch
 from dsx.conv.native.gpu.lists import GpuLists, gpu_lists
 from dsx.conv.native.plan import make_plan
 from dsx.conv.sparsity.geometry import Box, Geometry
+from dsx.errors import DsxError
 from tests.conv.native.gpu.cases import CASES, STRIDED, Case, case, sliding, some
 
 CPU = torch.device("cpu")
@@ -98,6 +99,14 @@ def test_after_a_depthwise_convolution_nothing_is_shifted() -> None:
     assert lists.shifts.tolist() == [[0, 0]] * len(lists.block_of)
     found = {(output, channel) for output, channel, _, _ in listed(lists)}
     assert found == set(zip(*np.nonzero(live)[:2], strict=True))
+
+
+def test_a_plan_of_another_format_is_refused() -> None:
+    plan = CASES["dense"].plan
+    table = plan.table.clone()
+    table[0] += 1
+    with pytest.raises(DsxError, match=r"^a plan was made by another version of dsx \(deploy"):
+        gpu_lists(table, plan.source, False, CPU)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """The operators of GPUs select the faster form, and state why they are not available."""
 
 import dataclasses
+import hashlib
+import importlib.metadata
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from torch.nn import functional as F
 
 from dsx.conv.native import kernel, operators
 from dsx.conv.native.gpu import operators as gpu
+from dsx.conv.native.gpu import versions
 from dsx.conv.native.gpu.lists import gpu_lists
 from dsx.conv.native.module import BlockSparseConv2d
 from dsx.conv.native.operators import block_sparse_conv2d, geometry_numbers
@@ -20,7 +24,14 @@ from dsx.conv.native.plan import make_plan
 from dsx.conv.sparsity.geometry import Geometry
 from dsx.errors import DsxError, Unsupported
 from tests.conv.native.gpu.cases import CASES, STRIDED, case, sliding
-from tests.conv.native.gpu.devices import HAS_GPU, HAS_TRITON, KERNELS, NEEDS_GPU, TOLERANCE
+from tests.conv.native.gpu.devices import (
+    HAS_GPU,
+    HAS_TRITON,
+    KERNELS,
+    NEEDS_GPU,
+    NEEDS_TRITON,
+    TOLERANCE,
+)
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda")
@@ -44,6 +55,17 @@ def test_the_dense_forms_are_the_same_functions(name: str) -> None:
     close(gpu.dense_conv2d(x, weight.detach(), bias, lists, geometry), expected.detach())
     found = gpu.dense_weight_gradient(x, gradient, lists, geometry)
     close(found, of_weight.flatten()[lists.stored])
+
+
+@NEEDS_TRITON
+def test_the_versions_are_those_of_the_sources_and_of_triton() -> None:
+    digest = hashlib.sha256()
+    for file in sorted(Path(gpu.__file__).parent.glob("*.py")):
+        digest.update(file.read_bytes())
+    assert versions() == {
+        "kernels of dsx": digest.hexdigest()[:8],
+        "triton": importlib.metadata.version("triton"),
+    }
 
 
 def test_without_a_gpu_the_reason_is_given() -> None:
@@ -177,7 +199,7 @@ def test_a_deployed_separable_block(activation: str, device: str) -> None:
 
 
 @pytest.mark.parametrize("device", KERNELS)
-def test_merged_maps(device: str) -> None:
+def test_maps_are_merged(device: str) -> None:
     tested = CASES["dead channels, outputs and positions"]
     plan, geometry = tested.plan, dataclasses.replace(tested.geometry, out_channels=15)
     x, weight, _ = tested.tensors(torch.float64)

@@ -1,4 +1,4 @@
-"""Merged maps: the compiled kernel of dsx applies each basis filter once and adds up the maps."""
+"""Block-sparse maps: maps and merge as in `maps_merge`, by the compiled kernel of dsx."""
 
 import torch
 from torch import Tensor, nn
