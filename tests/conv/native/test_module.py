@@ -119,7 +119,5 @@ def test_residuals_are_added_as_torch_adds_them(traced: bool) -> None:
             residual = torch.randn(shape)
             expected = torch.relu(F.conv2d(x, weight, bias, padding=1).detach() + residual)
             torch.testing.assert_close(run(x, residual), expected)
-    with pytest.raises(
-        DsxError, match=r"^the residual is torch.float64 \(allowed: torch.fl"
-    ):
+    with pytest.raises(DsxError, match=r"^the residual is torch.float64 \(allowed: torch.fl"):
         form(IMAGE, torch.randn(24, 1, 1).double())
