@@ -54,7 +54,19 @@ def run(command: str, folder: Path) -> str:
     done = subprocess.run(
         words, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True
     )
-    return "".join(f"{line.rstrip()}\n" for line in done.stdout.splitlines())
+    return stripped(done.stdout)
+
+
+def stripped(output: str) -> str:
+    """Remove trailing blanks from the lines of an output.
+
+    Args:
+        output: Standard output of a command.
+
+    Returns:
+        The output as it is shown on a page.
+    """
+    return "".join(f"{line.rstrip()}\n" for line in output.splitlines())
 
 
 def written(page: Path, folder: Path) -> Path:

@@ -180,6 +180,14 @@ def no_kernels(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path
 
 
 @pytest.fixture(scope="session", autouse=True)
+def own_device_lock() -> None:
+    """Wait neither for other workers nor for other programs, such as a benchmark of minutes."""
+    from dsx.measure.timing import device_lock
+
+    device_lock.FOLDER = Path(_CACHE.name)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def compiled_kernels() -> None:
     """Provide the library where exports look for it, because compiling it takes 13 seconds."""
     from dsx.conv.native import library_name

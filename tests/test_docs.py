@@ -16,11 +16,12 @@ from torch import nn
 
 from docs.imitation import imitate
 from docs.pictures import FOLDER, PICTURES, render
-from docs.regenerate import BLOCK, FILE, TABLE, pages, run, written
+from docs.regenerate import BLOCK, FILE, TABLE, WIDTH, pages, run, stripped, written
 from docs.training import PRESETS
 from dsx.conv import ConvSpec
 from dsx.errors import SpecError
 from dsx.space import load_space
+from tests.cli.running import dsx
 
 PAGES = list(pages())
 ROOT = PAGES[0].parent
@@ -69,13 +70,9 @@ def called(line: str, folder: Path) -> str:
     """Run a command line of dsx in a folder and return its standard output."""
     program, *words = shlex.split(line)
     assert program == "dsx"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "dsx", *words]
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, (line, done.stderr)
-    return done.stdout
+    ended = dsx(*words, folder=folder, environment={"COLUMNS": str(WIDTH)})
+    assert ended.code == 0, (line, ended.err)
+    return ended.out
 
 
 @pytest.mark.slow
@@ -166,7 +163,8 @@ OUTPUTS = [
 def test_outputs_are_current(page: Path, command: str, output: str, tmp_path: Path) -> None:
     # The commands of a page with files refer to these files, all others to the checkout.
     folder = written(page, tmp_path) if FILE.search(page.read_text()) else ROOT
-    assert run(command, folder) == output
+    shown = called(command, folder) if command.startswith("dsx ") else run(command, folder)
+    assert stripped(shown) == output
 
 
 CONSTANTS = [

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dsx.analysis.rank_correlation import Numbers, Pairs, agreement, ceiling, pairs, tau
+from dsx.analysis.rank_correlation import (
+    _SEED,
+    RESAMPLES,
+    Numbers,
+    Pairs,
+    agreement,
+    ceiling,
+    pairs,
+    tau,
+)
 
 FEW = st.integers(0, 4)
 
@@ -66,6 +75,16 @@ def test_the_interval_has_the_width_of_the_distribution_of_tau() -> None:
 def test_the_same_numbers_give_the_same_interval() -> None:
     x, y = normal_pairs(np.random.default_rng(4), 20)
     assert agreement(x, y) == agreement(x, y)
+
+
+def test_the_interval_is_that_of_the_resampled_lists() -> None:
+    # With ties in both lists, and copies of items in each resample.
+    x, y = np.random.default_rng(5).integers(0, 6, size=(2, 12)).astype(float)
+    rng = np.random.default_rng(_SEED)
+    resamples = [rng.integers(12, size=12) for _ in range(RESAMPLES)]
+    taus = [tau(x[i], y[i]) for i in resamples]
+    found = agreement(x, y)
+    assert [found.low, found.high] == pytest.approx(np.percentile(taus, [2.5, 97.5]).tolist())
 
 
 def test_constant_resamples_are_ignored() -> None:

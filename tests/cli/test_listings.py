@@ -21,10 +21,14 @@ def test_space_lists_the_slots_of_the_default(tmp_path: Path) -> None:
     assert (document["schema_version"], document["space"]) == (2, "digits")
     assert document["size"] == space.size
     assert [row["slot"] for row in document["slots"]] == [s.name for s in space.analysis.slots]
-    assert table(dsx("space", "--format", "csv", folder=tmp_path).out) == [
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_space_lists_the_same_slots_as_csv(tmp_path: Path) -> None:
+    document = dsx("space", STATIC, "--json", folder=tmp_path).json
+    assert table(dsx("space", STATIC, "--format", "csv", folder=tmp_path).out) == [
         {key: str(value) for key, value in row.items()} for row in document["slots"]
     ]
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_space_reports_whether_constraints_can_be_met(tmp_path: Path) -> None:

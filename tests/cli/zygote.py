@@ -4,6 +4,7 @@ It reads one JSON request per line and answers with one JSON value per line. Not
 """
 
 import ctypes
+import gc
 import json
 import os
 import resource
@@ -14,7 +15,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 # Everything that a command would import.
-import optuna  # noqa: F401
+import alembic.command  # noqa: F401
+import fvcore.nn  # noqa: F401
+import matplotlib.figure  # noqa: F401
+import moocore  # noqa: F401
+import optuna.storages  # noqa: F401
 import sklearn.datasets  # noqa: F401
 import torch
 import torch._dynamo
@@ -27,6 +32,7 @@ import dsx.report.plots
 import dsx.report.space.space
 import dsx.search.doctor
 import dsx.search.loop  # noqa: F401
+from dsx.measure.timing import device_lock
 from tests.robustness.killing import kill_at
 
 
@@ -34,6 +40,10 @@ def main() -> None:
     """Serve requests until stdin is closed."""
     # Threads do not survive a fork; with one thread there are none.
     torch.set_num_threads(1)
+    # As in the tests.
+    device_lock.FOLDER = Path(os.environ["XDG_CACHE_HOME"])
+    # A collection in a forked process would copy the memory of all these objects.
+    gc.freeze()
     for line in sys.stdin:
         request = json.loads(line)
         answer = _start(request) if "arguments" in request else _end(request["poll"])

@@ -12,7 +12,7 @@ from dsx.analysis import TrialState
 from dsx.errors import DsxError
 from dsx.measure.machine import load as busy
 from dsx.search import loop
-from dsx.search.loop import MAX_SAMPLES_PER_TRIAL, FinalTiming, Progress
+from dsx.search.loop import FinalTiming, Progress
 from dsx.space import load_space
 from dsx.store.database.schema import MeasurementRow, StudyRow
 from dsx.store.studies.read import front
@@ -93,12 +93,15 @@ def test_trials_counts_completed_designs(storage: str) -> None:
     assert Counter(follow.told[-1].counts) == counts
 
 
-def test_it_stops_if_few_designs_meet_the_constraints(storage: str, tmp_path: Path) -> None:
+def test_it_stops_if_few_designs_meet_the_constraints(
+    storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "MAX_SAMPLES_PER_TRIAL", 4)
     least, _ = load_space(STATIC).cost_range()
     space = varied(STATIC, tmp_path, "<= 80%", f"<= {least.flops}")
     follow = Following()
     search(space, trials=2, storage=storage, report=follow)
-    assert states(storage, "static").total() == 2 * MAX_SAMPLES_PER_TRIAL
+    assert states(storage, "static").total() == 2 * 4
     assert follow.last == End.SAMPLE_LIMIT
     assert states(storage, "static")[TrialState.COMPLETE] == 1
 

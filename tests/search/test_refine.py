@@ -190,12 +190,12 @@ def test_a_baseline_whose_latency_is_damaged_is_timed_first(tmp_path: Path) -> N
 
 @pytest.mark.timing
 def test_the_time_budget_limits_the_group_that_is_timed(tmp_path: Path) -> None:
-    space = varied(QUICK, tmp_path, "budget_seconds: 0.05", "budget_seconds: 5.0")
+    space = varied(QUICK, tmp_path, "budget_seconds: 0.05", "budget_seconds: 0.5")
     storage = searched(space, tmp_path)
     change(storage, leave_open)
     events: list[Event] = []
     refine_study(
-        "quick", 10.0, storage=storage, on_status=events.append, limits=Limits(readings=2, seeds=1)
+        "quick", 1.0, storage=storage, on_status=events.append, limits=Limits(readings=2, seeds=1)
     )
     # Before the first timing, each design is expected to take half of the time.
     assert (events[0].kind, events[0].designs) == (Kind.TIMING, 2)

@@ -4,6 +4,7 @@ import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from weakref import WeakSet
 
 import optuna
 from optuna.trial import Trial, TrialState
@@ -15,6 +16,9 @@ from dsx.errors import StorageError, parameter
 from dsx.space import Value
 from dsx.space.yaml import Direction
 from dsx.store.database import creating, display_url, options_for, sqlite_file
+
+_compatible = WeakSet[Engine]()
+"""Engines whose tables have the version of Optuna; each check loads all of Optuna's migrations."""
 
 
 @contextmanager
@@ -195,13 +199,18 @@ def opened(engine: Engine) -> Iterator[optuna.storages.RDBStorage]:
     url = engine.url.render_as_string(hide_password=False)
     with creating(engine, sqlite_file(engine.url)):
         try:
-            rdb = optuna.storages.RDBStorage(url, engine_kwargs=options_for(engine.url))
+            rdb = optuna.storages.RDBStorage(
+                url,
+                engine_kwargs=options_for(engine.url),
+                skip_compatibility_check=engine in _compatible,
+            )
         # Raised by Optuna for tables of another version, or without a version.
         except (RuntimeError, AssertionError) as error:
             problem = " ".join(str(error).split()) or "they have no version"
             raise StorageError(
                 f"{display_url(engine.url)}: the tables of Optuna cannot be used: {problem}"
             ) from error
+        _compatible.add(engine)
         rdb.engine.dispose()
         # Optuna uses the engine of the study, which writes only while the lease is held, and waits
         # for a server that becomes unreachable.

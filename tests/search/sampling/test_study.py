@@ -8,7 +8,8 @@ from optuna.trial import TrialState as OptunaState
 
 from dsx import search
 from dsx.analysis import TrialState
-from dsx.search.sampling.study import StudySampler
+from dsx.errors import StorageError
+from dsx.search.sampling.study import StudySampler, exists
 from dsx.space import SearchSpace, load_space
 from dsx.store.database.engine import open_database
 from tests.cli.running import dsx, one_line, start
@@ -145,6 +146,16 @@ def test_a_trial_without_parameters_is_completed(store: StudySampler, space: Sea
     space.sample(trial.suggest)
     assert trial.params[f"{first}/redesign"] == "keep"
     assert len(trial.params) > 1
+
+
+def test_the_version_of_the_tables_is_checked_once(storage: str) -> None:
+    engine = open_database(storage, create=True)
+    assert not exists(engine, "s")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'v99.0.0'")
+    assert not exists(engine, "s")
+    with pytest.raises(StorageError, match="the tables of Optuna cannot be used: The runtime"):
+        exists(open_database(storage, create=True), "s")
 
 
 def test_a_full_disk_is_reported_in_one_line_and_loses_nothing(tmp_path: Path) -> None:
