@@ -103,7 +103,8 @@ def _taus(x: Numbers, y: Numbers, counts: NDArray[np.intp]) -> Numbers:
 
     agreeing, untied = summed(one * other), summed(one**2) * summed(other**2)
     varied = untied > 0
-    return agreeing[varied] / np.sqrt(untied[varied])
+    taus: Numbers = agreeing[varied] / np.sqrt(untied[varied])
+    return taus
 
 
 def ceiling(

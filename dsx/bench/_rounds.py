@@ -15,7 +15,8 @@ Round = Mapping[str, float]
 BLOCK_SECONDS = 0.002
 """Least duration of a block of calls, which is long compared with the resolution of the clocks."""
 SLOW_SECONDS = 0.05
-"""Duration of a call from which one call is a block, and one call is a sufficient warm-up."""
+"""Duration of a call from which one call is a block and needs no warm-up after the check of its
+output."""
 LEAST_OTHERS = 2
 """Number of rounds after which a slow contender is left out."""
 LEAST_INTERVAL = 6
@@ -95,12 +96,14 @@ def time_rounds(
     Returns:
         The rounds. Another contender that exceeds the duration takes part in the first rounds only.
     """
-    calls = {name: _calls(run) for name, run in runs.items()}
-    rounds: list[dict[str, float]] = []
-    spent = dict.fromkeys(runs, 0.0)
     begin = time.perf_counter()
+    spent = dict.fromkeys(runs, 0.0)
     with _without_collection():
-        for number in range(effort.most):
+        first = {name: _block(run, 1) for name, run in runs.items()}
+        # Calls that are all slow are a round already.
+        rounds = [first] if min(first.values()) > SLOW_SECONDS else []
+        calls = {name: _calls(run, first[name]) for name, run in runs.items()}
+        for number in range(len(rounds), effort.most):
             if number >= effort.least and time.perf_counter() - begin > effort.seconds:
                 break
             rounds.append({})
@@ -111,9 +114,9 @@ def time_rounds(
     return rounds
 
 
-def _calls(run: Run) -> int:
-    """Warm up, and return the number of calls of a block."""
-    if _block(run, 1) > SLOW_SECONDS:
+def _calls(run: Run, seconds: float) -> int:
+    """Return the number of calls of a block, given the duration of the first call."""
+    if seconds > SLOW_SECONDS:
         return 1
     return max(1, round(BLOCK_SECONDS / max(_block(run, 1), 1e-6)))
 

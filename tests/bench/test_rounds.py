@@ -63,3 +63,17 @@ def test_an_interval_needs_enough_rounds() -> None:
     ratio = Ratio.of(rounds[:-1], "a", "b")
     assert (ratio.value, ratio.low, ratio.high) == (3.0, None, None)
     assert EFFORT.least >= LEAST_INTERVAL
+
+
+def test_first_calls_that_are_all_slow_are_a_round() -> None:
+    effort, count = Effort(seconds=0.0, least=2, most=99), []
+
+    def slow() -> None:
+        count.append(0)
+        busy(60)()
+
+    rounds = time_rounds({"own": slow, "other": slow}, effort, always=("own",))
+    assert len(count) == sum(map(len, rounds)) == 4
+    rounds = time_rounds({"own": slow, "other": busy(1)}, effort, always=("own",))
+    # The first call of each is a warm-up.
+    assert len(count) == 4 + 1 + 2 and len(rounds) == 2

@@ -24,7 +24,7 @@ from dsx.process import torch_threads
 
 REPEATS = 3
 """Number of times that a case which appears to be slower is measured again."""
-LEAST_STEPS = 3
+LEAST_STEPS = 2
 """Least number of rounds of forward and backward passes, for which no interval is needed."""
 STEP_SIZE = 3
 """Working set of a forward and a backward pass, relative to that of a forward pass."""
@@ -119,7 +119,7 @@ def _time_forwards(
 ) -> tuple[str, list[Round]]:
     """Return the name of the deployed form, and the rounds of the checked forward passes."""
     own, form = _deploy(case, lineup, form_cache)
-    runs = {OWN: functools.partial(own, lineup.x), **_forwards(lineup)}
+    runs: dict[str, Forward] = {OWN: functools.partial(own, lineup.x), **_forwards(lineup)}
     check_outputs(case.name, lineup, runs)
     if form == DENSE:
         # Identical, so that a comparison would only show noise.
