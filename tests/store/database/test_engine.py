@@ -257,10 +257,10 @@ def test_foreign_tables_with_names_of_optuna_are_not_adopted(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("statement", "problem"),
     [
-        ("UPDATE dsx_schema_version SET version_num = '2'", r"version 2, .* \(update dsx\)"),
+        ("UPDATE dsx_schema_version SET version_num = '99'", r"version 99, .* \(update dsx\)"),
         ("UPDATE dsx_schema_version SET version_num = 'v1'", r"damaged: .* 'v1' \(allowed: 1"),
         ("UPDATE dsx_schema_version SET version_num = 0", r"damaged: .* '0' \(allowed: 1"),
-        ("INSERT INTO dsx_schema_version VALUES ('2')", r"dsx_schema_version has 2 rows \(al"),
+        ("INSERT INTO dsx_schema_version VALUES ('99')", r"dsx_schema_version has 2 rows \(al"),
         ("DELETE FROM dsx_schema_version", r"dsx_schema_version has 0 rows \(allowed: 1\)"),
         ("INSERT INTO dsx_database VALUES ('x')", r"dsx_database has 2 rows \(allowed: 1\)"),
         ("DELETE FROM dsx_database", r"dsx_database has 0 rows \(allowed: 1\)"),

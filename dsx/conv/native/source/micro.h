@@ -67,18 +67,19 @@ struct Epilogue {
     int64_t pixels;
 };
 
-// Starts the sums of a block with the bias and the residual.
-template <class T, int R, int N>
+// Starts the sums of a block with the bias and the residual. PREFETCH: the output is in memory.
+template <class T, int R, int N, bool PREFETCH>
 INLINE void begin(Vector<T> (*acc)[N], const int32_t* rows, const Tile<T>& tile,
                   const Epilogue<T>& e) {
     const bool add = e.residual && tile.lanes == LANES<T>;
     UNROLL for (int r = 0; r < R; r++) {
         const Vector<T> bias = broadcast(e.bias && rows[r] >= 0 ? e.bias[rows[r]] : T(0));
         UNROLL for (int v = 0; v < N; v++) acc[r][v] = bias;
-        if (rows[r] < 0) continue;
+        if (!(PREFETCH || add) || rows[r] < 0) continue;
         UNROLL for (int v = 0; v < N; v++) {
             const int64_t at = tile.output[v] + rows[r] * e.pixels;
-            __builtin_prefetch(e.output + at + 2 * VECTORS * LANES<T>, 1, 3);
+            // Of the tile after the next one of this block.
+            if (PREFETCH) __builtin_prefetch(e.output + at + 2 * VECTORS * LANES<T>, 1, 3);
             if (add) acc[r][v] += load(e.residual + at);
         }
     }
@@ -122,12 +123,18 @@ INLINE void finish(Vector<T> (*acc)[N], const int32_t* rows, const Tile<T>& tile
         finish_slowly<T>(copy, R, rows, tile, e);
         return;
     }
+    // Local copies: the compiler assumes that a stored vector may change any object in memory.
+    T* to[R];
+    UNROLL for (int r = 0; r < R; r++) to[r] =
+        rows[r] < 0 ? nullptr : e.output + rows[r] * e.pixels;
+    int64_t at[N];
+    UNROLL for (int v = 0; v < N; v++) at[v] = tile.output[v];
     // NaN is kept, and without an activation nothing is below the bound.
     const Vector<T> bound = broadcast(e.activation == RELU ? T(0) : T(-__builtin_inf()));
     UNROLL for (int r = 0; r < R; r++) {
-        if (rows[r] < 0) continue;
-        UNROLL for (int v = 0; v < N; v++) store(e.output + tile.output[v] + rows[r] * e.pixels,
-                                                 acc[r][v] < bound ? bound : acc[r][v]);
+        if (to[r] == nullptr) continue;
+        UNROLL for (int v = 0; v < N; v++)
+            store(to[r] + at[v], acc[r][v] < bound ? bound : acc[r][v]);
     }
 }
 
@@ -139,7 +146,7 @@ void block(const int32_t* rows, const int32_t* counts, const Tile<T>& tile, int6
     Vector<T> acc[ROWS][N];
     const T* input[N];
     for (int v = 0; v < N; v++) input[v] = tile.input[v];
-    begin<T, ROWS, N>(acc, rows, tile, e);
+    begin<T, ROWS, N, PREFETCH>(acc, rows, tile, e);
     Cursor<T> c = cursor;
 #define SEGMENT(R, FIRST, NUMBER)                                                                  \
     accumulate<T, R, R, N, TABLE, PREFETCH>(acc + FIRST, input, c.entry, c.weight, counts[NUMBER], \
@@ -164,32 +171,34 @@ void block(const int32_t* rows, const int32_t* counts, const Tile<T>& tile, int6
 template <class T, int N, bool TABLE, bool PREFETCH>
 void block(const int32_t* rows, const int32_t* counts, const Tile<T>& tile, int64_t pitch,
            const int64_t* table, const Epilogue<T>& e, Cursor<T>& cursor) {
-    constexpr int SIZE[SEGMENTS] = {8, 4, 4, 2, 2, 2, 2};
-    const int32_t* entry[SEGMENTS];
-    const T* weight[SEGMENTS];
+    // Each kind of segment has a place of its own, which advances from the first half to the
+    // second.
+    const int fours = counts[1] + counts[2], twos = counts[3] + counts[4] + counts[5] + counts[6];
+    const int32_t *eight = cursor.entry, *four = eight + counts[0], *two = four + fours;
+    const T *weight8 = cursor.weight, *weight4 = weight8 + int64_t(counts[0]) * 8,
+            *weight2 = weight4 + int64_t(fours) * 4;
     Cursor<T> c = cursor;
-    for (int s = 0; s < SEGMENTS; s++) {
-        entry[s] = c.entry, weight[s] = c.weight;
-        c.entry += counts[s], c.weight += int64_t(counts[s]) * SIZE[s];
-    }
     const T* input[N];
     for (int v = 0; v < N; v++) input[v] = tile.input[v];
     for (int half = 0; half < 2; half++) {
         Vector<T> acc[4][N];
-        begin<T, 4, N>(acc, rows + 4 * half, tile, e);
-        const int32_t* list = entry[0];
-        const T* packed = weight[0] + 4 * half;
-        accumulate<T, 4, 8, N, TABLE, PREFETCH>(acc, input, list, packed, counts[0], pitch, table,
+        begin<T, 4, N, PREFETCH>(acc, rows + 4 * half, tile, e);
+        const int32_t* entry = eight;
+        const T* weight = weight8 + 4 * half;
+        accumulate<T, 4, 8, N, TABLE, PREFETCH>(acc, input, entry, weight, counts[0], pitch, table,
                                                 c);
-#define SEGMENT(R, FIRST, NUMBER)                                                           \
-    accumulate<T, R, R, N, TABLE, false>(acc + FIRST, input, entry[NUMBER], weight[NUMBER], \
-                                         counts[NUMBER], pitch, table, c)
-        SEGMENT(4, 0, 1 + half);
-        SEGMENT(2, 0, 3 + 2 * half);
-        SEGMENT(2, 2, 4 + 2 * half);
-#undef SEGMENT
+        if (fours)
+            accumulate<T, 4, 4, N, TABLE, false>(acc, input, four, weight4, counts[1 + half], pitch,
+                                                 table, c);
+        if (twos) {
+            accumulate<T, 2, 2, N, TABLE, false>(acc, input, two, weight2, counts[3 + 2 * half],
+                                                 pitch, table, c);
+            accumulate<T, 2, 2, N, TABLE, false>(acc + 2, input, two, weight2, counts[4 + 2 * half],
+                                                 pitch, table, c);
+        }
         finish<T, 4, N>(acc, rows + 4 * half, tile, e);
     }
+    c.entry = two, c.weight = weight2;
     cursor = c;
 }
 #endif
