@@ -99,12 +99,12 @@ def _taus(x: Numbers, y: Numbers, counts: NDArray[np.intp]) -> Numbers:
     weights = counts.astype(np.float64)
 
     def summed(pairs: Numbers) -> Numbers:
-        return np.einsum("ri,ri->r", weights @ pairs, weights)
+        found: Numbers = np.einsum("ri,ri->r", weights @ pairs, weights)
+        return found
 
     agreeing, untied = summed(one * other), summed(one**2) * summed(other**2)
     varied = untied > 0
-    taus: Numbers = agreeing[varied] / np.sqrt(untied[varied])
-    return taus
+    return agreeing[varied] / np.sqrt(untied[varied])
 
 
 def ceiling(

@@ -239,11 +239,11 @@ def _line_up_block(operator: Operator, layer: Layer, batch: int) -> Lineup:
 def _folded(block: nn.Sequential) -> nn.Sequential:
     """Fold the BNs of a block, as a user of torch would do as well."""
     first, norm, relu, second, last_norm, last_relu = block
-    folded = (
-        fuse_conv_bn_eval(conv.eval(), of.eval())
-        for conv, of in ((first, norm), (second, last_norm))
-    )
-    return nn.Sequential(next(folded), relu, next(folded), last_relu)
+    folded = []
+    for conv, of in ((first, norm), (second, last_norm)):
+        assert isinstance(conv, nn.Conv2d) and isinstance(of, nn.BatchNorm2d)
+        folded.append(fuse_conv_bn_eval(conv.eval(), of.eval()))
+    return nn.Sequential(folded[0], relu, folded[1], last_relu)
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
