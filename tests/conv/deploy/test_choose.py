@@ -207,7 +207,8 @@ def test_threads_are_part_of_the_situation() -> None:
 def test_the_kernels_are_part_of_the_situation(native: Kernels) -> None:
     portable, with_kernels = (situation(convolution(), X, native=one) for one in (False, True))
     assert json.loads(portable)["native"] is False
-    assert json.loads(with_kernels)["native"] == f"{native.version} {native.instruction_set}"
+    found = json.loads(with_kernels)["native"]
+    assert found == f"{native.version} {native.instruction_set}, {native.compiler}"
 
 
 def test_without_kernels_native_forms_have_a_situation_of_their_own(no_kernels: Path) -> None:
