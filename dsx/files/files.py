@@ -54,9 +54,7 @@ def writing(path: Path, *, replace: bool) -> Iterator[Path]:
         OSError: If the file cannot be written; no temporary file is left.
     """
     place = path.absolute()
-    remove_abandoned(place)
-    partial, held = create_locked(place, _create_file)
-    try:
+    with locked_temporary(place, _create_file, _remove_file) as partial:
         yield partial
         sync(partial)
         if replace:
@@ -64,32 +62,50 @@ def writing(path: Path, *, replace: bool) -> Iterator[Path]:
         else:
             _appear(partial, place)
         sync(place.parent)
-    finally:
-        partial.unlink(missing_ok=True)
-        os.close(held)
 
 
 def _create_file(path: Path) -> int:
     return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
 
-def create_locked(place: Path, create: Callable[[Path], int]) -> tuple[Path, int]:
-    """Create a locked temporary file or folder, which other processes do not remove.
+def _remove_file(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked_temporary(
+    place: Path, create: Callable[[Path], int], remove: Callable[[Path], None]
+) -> Iterator[Path]:
+    """Create a locked temporary file or folder, and remove it at the end of the block.
+
+    Other processes do not remove it. An interrupt before or in the block leaves nothing behind.
+    Temporary files and folders of killed processes for the same path are removed.
 
     Args:
         place: Final path of the file or folder.
         create: Function that creates the file or folder at a path and returns a descriptor.
+        remove: Function that removes the file or folder, which may no longer exist.
 
-    Returns:
-        The temporary path and the locked descriptor.
+    Yields:
+        The temporary path.
+
+    Raises:
+        OSError: If the file or folder cannot be created.
     """
-    while True:
-        partial = temporary_name(place)
-        held = create(partial)
-        if try_lock(held, fcntl.LOCK_EX) and partial.exists():
-            return partial, held
-        # Another process has removed it before it was locked.
-        os.close(held)
+    remove_abandoned(place)
+    created = False
+    while not created:
+        partial, held = temporary_name(place), None
+        try:
+            held = create(partial)
+            # Another process may have removed it before it was locked.
+            created = try_lock(held, fcntl.LOCK_EX) and partial.exists()
+            if created:
+                yield partial
+        finally:
+            remove(partial)
+            if held is not None:
+                os.close(held)
 
 
 def temporary_name(place: Path) -> Path:

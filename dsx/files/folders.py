@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dsx.files.files import create_locked, make_folder, remove_abandoned, sync, temporary_name
+from dsx.files.files import locked_temporary, make_folder, sync, temporary_name
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
@@ -35,14 +35,12 @@ def temporary(place: Path, mode: int = 0o777) -> Iterator[Path]:
         path.mkdir(mode)
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
-    remove_abandoned(place)
-    folder, held = create_locked(place, create)
-    try:
-        yield folder
-    finally:
+    def remove(path: Path) -> None:
         # Files that cannot be removed now are removed by the next call.
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(held)
+        shutil.rmtree(path, ignore_errors=True)
+
+    with locked_temporary(place, create, remove) as folder:
+        yield folder
 
 
 @contextmanager

@@ -11,15 +11,17 @@ import pytest
 
 from dsx.activity import Event, Kind, active
 from dsx.errors import WorkFailed
+from dsx.files import files
 from dsx.files.files import (
     SUFFIX,
-    create_locked,
     locked_folder,
+    locked_temporary,
     open_regular,
     remove_abandoned,
     write,
     writing,
 )
+from tests.interrupts import interrupt_each_line
 
 
 def names(folder: Path) -> list[str]:
@@ -80,13 +82,25 @@ def test_a_long_name_leaves_room_for_a_temporary_one(tmp_path: Path, name: str) 
         path.touch()
         return os.open(path, os.O_RDONLY)
 
-    partial, held = create_locked(tmp_path / name, create)
-    assert len(os.fsencode(partial.name)) <= 143
-    os.close(held)
+    def keep(path: Path) -> None:
+        """Leave the file, as a killed process does."""
+
+    with locked_temporary(tmp_path / name, create, keep) as partial:
+        assert len(os.fsencode(partial.name)) <= 143
     remove_abandoned(tmp_path / f"{name[:-1]}y")
     assert names(tmp_path) == [partial.name]
     write(tmp_path / name, "whole", replace=False)
     assert names(tmp_path) == [name]
+
+
+def test_an_interrupt_at_any_line_leaves_no_file_behind(tmp_path: Path) -> None:
+    def begin() -> None:
+        with writing(tmp_path / "a", replace=True):
+            assert names(tmp_path)
+            sys.settrace(None)
+
+    assert interrupt_each_line(files, begin) > 10
+    assert names(tmp_path) == ["a"]
 
 
 def test_a_folder_that_another_process_writes_to_is_waited_for(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from dsx.errors import DsxError
-from dsx.files import folders
+from dsx.files import files, folders
 from dsx.files.files import SUFFIX
+from tests.interrupts import interrupt_each_line
 
 
 def source(folder: Path, text: str) -> Path:
@@ -110,6 +111,17 @@ def test_folders_of_killed_processes_are_removed_and_those_of_running_ones_kept(
         folders.put(new, work / "y", refuse)
         assert names(work) == sorted([living.name, "y"])
     assert names(work) == ["y"]
+
+
+def test_an_interrupt_at_any_line_leaves_no_folder_behind(work: Path) -> None:
+    def begin() -> None:
+        with folders.temporary(work / "y"):
+            assert names(work)
+            sys.settrace(None)
+
+    assert interrupt_each_line(files, begin) > 10
+    assert interrupt_each_line(folders, begin) > 4
+    assert names(work) == []
 
 
 def test_a_folder_has_the_permissions_of_the_umask(new: Path, work: Path) -> None:

@@ -89,16 +89,18 @@ class Presence:
 
 def _locked_file(place: Path, content: bytes) -> int:
     """Create a file that is locked before other processes can see it; return its descriptor."""
-    partial = temporary_name(place)
-    file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    partial, file = temporary_name(place), None
     try:
+        file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         os.fchmod(file, 0o644)
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.write(file, content)
         partial.replace(place)
-    except OSError:
-        os.close(file)
+    except BaseException:
+        # An interrupt leaves no file behind either.
         partial.unlink(missing_ok=True)
+        if file is not None:
+            os.close(file)
         raise
     return file
 

@@ -2,15 +2,18 @@
 
 import os
 import signal
+import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, create_engine
 
-from dsx.files.files import temporary_name
+from dsx.files.files import SUFFIX, temporary_name
 from dsx.store.database.engine import open_database
+from dsx.store.lease import presence as presence_module
 from dsx.store.lease.presence import BOOT_ID, Presence, database_file
+from tests.interrupts import interrupt_each_line
 from tests.measure.crowd import Other
 
 TOKEN = "0123abcd"
@@ -130,3 +133,14 @@ def test_the_file_of_a_database(engine: Engine, storage: str, tmp_path: Path) ->
     measurements = create_engine("sqlite://")
     assert database_file(measurements) is None
     measurements.dispose()
+
+
+def test_an_interrupt_at_any_line_leaves_no_temporary_file_behind(
+    engine: Engine, file: Path
+) -> None:
+    def show() -> None:
+        Presence(engine, "s").show(TOKEN)
+        sys.settrace(None)
+
+    assert interrupt_each_line(presence_module, show) > 10
+    assert [path for path in file.parent.iterdir() if path.suffix == SUFFIX] == []
