@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dsx.conv import Run, default_clock
+from dsx.conv import Run, default_clock, medians
 from dsx.measure.timing import median_interval
 
 Round = Mapping[str, float]
@@ -112,6 +112,23 @@ def time_rounds(
                     seconds = rounds[-1][name] = _block(run, calls[name])
                     spent[name] += seconds * calls[name]
     return rounds
+
+
+def time_briefly(runs: Sequence[Run], seconds: float) -> list[float]:
+    """Measure the time of a call; calls that are slow are timed once, without a warm-up.
+
+    Args:
+        runs: Callables to time.
+        seconds: Time budget in seconds for the other calls.
+
+    Returns:
+        The seconds of a slow call, and the median of the seconds of another call.
+    """
+    times = [_block(run, 1) for run in runs]
+    fast = [number for number, first in enumerate(times) if first <= SLOW_SECONDS]
+    for number, median in zip(fast, medians([runs[n] for n in fast], seconds), strict=True):
+        times[number] = median
+    return times
 
 
 def _calls(run: Run, seconds: float) -> int:

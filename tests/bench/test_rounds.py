@@ -6,7 +6,16 @@ from collections.abc import Callable
 
 import pytest
 
-from dsx.bench._rounds import EFFORT, LEAST_INTERVAL, LEAST_OTHERS, Effort, Ratio, time_rounds
+from dsx.bench._rounds import (
+    EFFORT,
+    LEAST_INTERVAL,
+    LEAST_OTHERS,
+    SLOW_SECONDS,
+    Effort,
+    Ratio,
+    time_briefly,
+    time_rounds,
+)
 
 
 def busy(milliseconds: float) -> Callable[[], None]:
@@ -77,3 +86,18 @@ def test_first_calls_that_are_all_slow_are_a_round() -> None:
     rounds = time_rounds({"own": slow, "other": busy(1)}, effort, always=("own",))
     # The first call of each is a warm-up.
     assert len(count) == 4 + 1 + 2 and len(rounds) == 2
+
+
+def test_slow_calls_are_timed_once_and_others_repeatedly() -> None:
+    counts = {"slow": 0, "fast": 0}
+
+    def call(name: str, milliseconds: float) -> Callable[[], None]:
+        def run() -> None:
+            counts[name] += 1
+            busy(milliseconds)()
+
+        return run
+
+    slow, fast = time_briefly([call("slow", 60), call("fast", 2)], seconds=0.0)
+    assert counts["slow"] == 1 < counts["fast"]
+    assert fast < SLOW_SECONDS < slow

@@ -13,7 +13,7 @@ from dsx.conv.deploy import Choice
 from dsx.export import bundle as exporting
 from dsx.export.bundle import Bundle
 from dsx.search.design.selection import SelectedDesign
-from dsx.space import Design, SearchSpace
+from dsx.space import Design, SearchSpace, redesign
 
 FILES = ["design.yaml", "manifest.json", "model.py", "weights.safetensors"]
 SCRIPT = """
@@ -61,3 +61,24 @@ def run_alone(folder: Path, dtype: str, result: Path) -> list[str]:
     found = yaml.safe_load(done.stdout)
     assert isinstance(found, list)
     return found
+
+
+def check_alone(
+    folder: Path,
+    space: SearchSpace,
+    design: Design,
+    weights: Mapping[str, torch.Tensor],
+    result: Path,
+    tolerance: float,
+) -> None:
+    """Check that an exported model needs only torch and computes the outputs of its network."""
+    dtype = getattr(torch, space.measure.dtype)
+    assert set(run_alone(folder, space.measure.dtype, result)) <= {"numpy"}
+    network = redesign(space.network(), design.changed)
+    network.load_state_dict(weights)
+    network.eval().to(dtype)
+    torch.manual_seed(0)
+    expected = network(torch.randn(5, 1, 8, 8, dtype=dtype))
+    logits = torch.load(result)
+    assert logits.dtype == dtype
+    torch.testing.assert_close(logits, expected, atol=tolerance, rtol=tolerance)

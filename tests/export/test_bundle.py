@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 
 from dsx.conv import ConvSpec, DsxConv
@@ -15,7 +14,7 @@ from dsx.measure import this_device
 from dsx.space import redesign
 from tests.export.always import Always
 from tests.export.conftest import Searched, cross_design, make_space, search
-from tests.export.exporting import FILES, export, run_alone
+from tests.export.exporting import FILES, check_alone, export
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-12)])
@@ -25,15 +24,7 @@ def test_the_files_compute_the_outputs_of_the_network_with_torch_alone(
     space = make_space(dtype=dtype)
     export(space, searched.design, out, weights=searched.weights, searched=searched.metrics)
     assert sorted(file.name for file in out.iterdir()) == FILES
-    assert set(run_alone(out, dtype, tmp_path / "logits")) <= {"numpy"}
-    network = redesign(space.network(), searched.design.changed)
-    network.load_state_dict(searched.weights)
-    network.eval().to(getattr(torch, dtype))
-    torch.manual_seed(0)
-    expected = network(torch.randn(5, 1, 8, 8, dtype=getattr(torch, dtype)))
-    logits = torch.load(tmp_path / "logits")
-    assert logits.dtype == getattr(torch, dtype)
-    torch.testing.assert_close(logits, expected, atol=tolerance, rtol=tolerance)
+    check_alone(out, space, searched.design, searched.weights, tmp_path / "logits", tolerance)
 
 
 def test_a_bfloat16_model_is_exported_as_such(searched: Searched, out: Path) -> None:

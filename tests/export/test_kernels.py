@@ -20,10 +20,9 @@ from dsx.export.kernels import FOLDER, is_built
 from dsx.export.model_py import write
 from dsx.export.verify import load_exported
 from dsx.measure.metrics.flops import count
-from dsx.space import redesign
 from tests.export.always import Always
 from tests.export.conftest import Searched, make_space
-from tests.export.exporting import export, run_alone
+from tests.export.exporting import check_alone, export
 
 IMAGES = torch.randn(2, 8, 9, 7, generator=torch.Generator().manual_seed(0))
 LOAD = "import sys; sys.path.insert(0, sys.argv[1]); from model import load; print(load())"
@@ -203,14 +202,7 @@ def test_native_forms_are_exported_with_their_kernels(
     assert metrics["bits"]["exported"] == cost.bits
     assert cost.flops <= metrics["deployed_flops"]["exported"] <= 1.5 * cost.flops
     assert metrics["latency_ms"]["exported"] > 0
-    assert set(run_alone(out, dtype, tmp_path / "logits")) <= {"numpy"}
-    network = redesign(space.network(), searched.design.changed)
-    network.load_state_dict(searched.weights)
-    network.eval().to(getattr(torch, dtype))
-    torch.manual_seed(0)
-    expected = network(torch.randn(5, 1, 8, 8, dtype=getattr(torch, dtype)))
-    logits = torch.load(tmp_path / "logits")
-    torch.testing.assert_close(logits, expected, atol=tolerance, rtol=tolerance)
+    check_alone(out, space, searched.design, searched.weights, tmp_path / "logits", tolerance)
     # With the bytecode that running it has left behind.
     export(space, searched.design, out, weights=searched.weights, force=True)
 

@@ -2,12 +2,15 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
 
 from dsx.bench.convolutions.contenders import Lineup, Reference, Weights
 from dsx.errors import WorkFailed
+from dsx.measure import this_device
+from dsx.process import torch_threads
 
 TOLERANCE = 1e-4
 """Largest error of an output in float32, relative to the largest expected output. Sums of up to
@@ -80,7 +83,8 @@ def check_outputs(case: str, lineup: Lineup, runs: Mapping[str, Callable[[], Ten
     """
     with torch.inference_mode():
         x = lineup.x.double()
-        expected = lineup.reference(x)
+        with _all_cores():
+            expected = lineup.reference(x)
         for name, run in runs.items():
             contender = lineup.contenders.get(name)
             if contender is None or contender.weights is not Weights.OTHER:
@@ -88,7 +92,9 @@ def check_outputs(case: str, lineup: Lineup, runs: Mapping[str, Callable[[], Ten
             else:
                 output = run()
                 check_shape(case, f"the output of {name}", output, expected)
-                check_output(case, name, output, _double(contender.module)(x))
+                with _all_cores():
+                    other = _double(contender.module)(x)
+                check_output(case, name, output, other)
     return len(runs)
 
 
@@ -113,7 +119,8 @@ def check_steps(
         WorkFailed: If an output or a gradient is wrong.
     """
     x, gradient = lineup.x.double().requires_grad_(), gradient.double()
-    references = reference_step(Reference(lineup.conv), x, gradient)
+    with _all_cores():
+        references = reference_step(Reference(lineup.conv), x, gradient)
     count = 0
     for name, run in runs.items():
         contender = lineup.contenders.get(name)
@@ -123,7 +130,8 @@ def check_steps(
             expected = references[weights]
         else:
             check_shape(case, f"the output of {name}", output, references[Weights.DENSE][0])
-            expected = step(_double(contender.module), x, gradient)
+            with _all_cores():
+                expected = step(_double(contender.module), x, gradient)
         check_output(case, name, output, expected[0])
         count += 1 + check_gradients(case, name, gradients, expected[1])
     return count
@@ -226,3 +234,8 @@ def check_close(
 def _double(module: nn.Module) -> nn.Module:
     """Return a copy of a module in float64, which torch computes by other code than float32."""
     return copy.deepcopy(module).double()
+
+
+def _all_cores() -> AbstractContextManager[None]:
+    """Compute expected values with all cores; only contenders need the threads of the case."""
+    return torch_threads(this_device().cores)

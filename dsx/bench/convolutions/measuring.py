@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dsx.bench._rounds import EFFORT, IDENTITY, Effort, Ratio, Round, time_rounds
+from dsx.bench._rounds import EFFORT, IDENTITY, Effort, Ratio, Round, time_briefly, time_rounds
 from dsx.bench.convolutions.cases import Case
 from dsx.bench.convolutions.checks import Gradients, check_outputs, check_steps, step
 from dsx.bench.convolutions.contenders import DENSE, MOST_BYTES, OWN, Lineup, line_up
 from dsx.bench.convolutions.device_limit import Limit
 from dsx.bench.convolutions.operators import Family
 from dsx.bench.convolutions.results import LEFT_OUT, SLOWER, TRAINED, UNCHANGED, Result
-from dsx.conv import Run, Timer, deploy, medians
+from dsx.conv import Run, Timer, deploy
 from dsx.conv.deploy import Choice, candidates, choose
 from dsx.measure.timing import exclusive, lock_name
 from dsx.process import torch_threads
@@ -138,7 +138,7 @@ def _forwards(lineup: Lineup) -> dict[str, Forward]:
 
 
 def _deploy(
-    case: Case, lineup: Lineup, form_cache: MutableMapping[str, Choice], timer: Timer = medians
+    case: Case, lineup: Lineup, form_cache: MutableMapping[str, Choice], timer: Timer = time_briefly
 ) -> tuple[nn.Module, str]:
     """Return the fastest deployed form, with native kernels, and its name."""
     with torch.no_grad():
