@@ -21,8 +21,9 @@ from tests.measure.candidates import SMALL, SPECS, candidate
 
 NOBODY, GIVE_UP_SECONDS = 65534, 60.0
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.measure.prepared"])
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.measure.prepared"])
+"""Processes are forked from one that has imported most of dsx already."""
 
 
 class Other:
@@ -35,8 +36,8 @@ class Other:
     """
 
     def __init__(self, work: Callable[..., None], *arguments: object) -> None:
-        self.line, theirs = _CONTEXT.Pipe()
-        self.process = _CONTEXT.Process(target=work, args=(theirs, *arguments))
+        self.line, theirs = CONTEXT.Pipe()
+        self.process = CONTEXT.Process(target=work, args=(theirs, *arguments))
         self.process.start()
         theirs.close()
 

@@ -10,8 +10,6 @@ import random
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from dsx.files.folders import put
 from dsx.files.ownership import is_signed, read_sealed, sha256
-from dsx.report.studies.files import write
-from tests.cli.running import KILL, Ended, dsx, start
+from tests.cli.running import KILL, PATIENCE_SECONDS, Ended, dsx, start
+from tests.measure.crowd import CONTEXT
 from tests.robustness.conftest import Tally
+from tests.robustness.writing_steps import copy, save
 from tests.search.spaces import QUICK, STATIC
 
 LONG, TRIALS = 30, 6
@@ -240,43 +238,17 @@ def test_after_each_of_many_kills(name: str, trained: Path, tmp_path: Path, tall
     check_kills(CASES[name], name, LONG, trained, tmp_path / "work", tally)
 
 
-PUT = """
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from dsx.files.folders import put
-from tests.robustness.killing import kill_at
-folder = Path(sys.argv[2])
-kill_at(int(sys.argv[3]), folder)
-put(folder / "source", folder / "chosen", lambda place: None)
-"""
-SAVE = """
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from dsx.report.studies.files import write
-from tests.robustness.killing import kill_at
-folder, text = Path(sys.argv[2]), sys.argv[4]
-kill_at(int(sys.argv[3]), folder)
-contents = {name: (name + text).encode() for name in ("a.csv", "b.md")}
-write(folder / "kept", contents, {"study": text})
-"""
-
-
-def save(folder: Path, text: str) -> None:
-    contents = {name: (name + text).encode() for name in ("a.csv", "b.md")}
-    write(folder / "kept", contents, {"study": text})
-
-
-def script(code: str, folder: Path, operation: int, text: str = "") -> int:
-    """Run a script that kills itself.
+def killed_in(work: Callable[..., None], *arguments: object) -> int:
+    """Run a function in a process that may kill itself.
 
     Returns:
-        Its exit code, negative for a signal.
+        The exit code of the process, negative for a signal.
     """
-    root = str(Path(__file__).parents[2])
-    words = [sys.executable, "-c", code, root, str(folder), str(operation), text]
-    return subprocess.run(words, check=False).returncode
+    process = CONTEXT.Process(target=work, args=arguments)
+    process.start()
+    process.join(PATIENCE_SECONDS)
+    assert process.exitcode is not None, "the process does not end"
+    return process.exitcode
 
 
 def filled(folder: Path, text: str) -> None:
@@ -296,11 +268,11 @@ def test_a_kill_before_each_file_operation_of_the_writing_step_of_an_export(
         filled(folder / "source", "new")
         if replaced:
             filled(folder / "chosen", "old")
-        code = script(PUT, folder, operation)
+        code = killed_in(copy, folder, operation)
         assert code in (0, -signal.SIGKILL)
         there = {file.read_text() for file in (folder / "chosen").glob("*")}
         right = there in ({"new"}, {"old"} if replaced else set())
-        put(folder / "source", folder / "chosen", lambda place: None)
+        copy(folder)
         right = right and sorted(entry.name for entry in folder.iterdir()) == ["chosen", "source"]
         right = right and {file.read_text() for file in (folder / "chosen").iterdir()} == {"new"}
         if code:
@@ -320,7 +292,7 @@ def test_two_kills_before_each_file_operation_of_the_writing_step_of_a_saved_stu
         (folder / "kept").mkdir(parents=True)
         save(folder, "first")
         # Twice with different contents: files of the first kill are recognised after the second.
-        codes = [script(SAVE, folder, operation, text) for text in ("second", "third")]
+        codes = [killed_in(save, folder, text, operation) for text in ("second", "third")]
         assert set(codes) <= {0, -signal.SIGKILL}
         save(folder, "last")
         record = read_sealed(folder / "kept" / "study.json")
