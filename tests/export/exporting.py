@@ -72,8 +72,8 @@ def check_alone(
     tolerance: float,
 ) -> None:
     """Check that an exported model needs only torch and computes the outputs of its network."""
-    dtype = getattr(torch, space.measure.dtype)
-    assert set(run_alone(folder, space.measure.dtype, result)) <= {"numpy"}
+    dtype = getattr(torch, space.file.measure.dtype)
+    assert set(run_alone(folder, space.file.measure.dtype, result)) <= {"numpy"}
     network = redesign(space.network(), design.changed)
     network.load_state_dict(weights)
     network.eval().to(dtype)
