@@ -423,7 +423,18 @@ def mean_accuracy(name: str) -> float:
     return sum(found) / len(found)
 
 
+USUAL = ("group (2 groups)", "lhc (free, density .25)", "slbf (k = Cout/2, splits 2, scale)")
+"""Presets of each kind of module, which are trained in every run of the tests."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in training.PRESETS if name != "baseline"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in USUAL else pytest.param(name, marks=pytest.mark.long)
+        for name in training.PRESETS
+        if name != "baseline"
+    ],
+)
 def test_each_preset_reaches_97_percent_of_the_baseline(name: str) -> None:
     assert mean_accuracy(name) >= 0.97 * mean_accuracy("baseline")
