@@ -3,6 +3,7 @@
 from dsx.analysis.aggregate import SHARES, aggregate_all, estimate_of, row_number
 from dsx.analysis.chance import chance_notes
 from dsx.analysis.estimate import Estimate
+from dsx.analysis.examples import ExampleResults
 from dsx.analysis.front import Entry, Front, MetricKind
 from dsx.analysis.measurement import (
     DeploymentFacts,
@@ -40,6 +41,7 @@ __all__ = [
     "Energy",
     "Entry",
     "Estimate",
+    "ExampleResults",
     "Front",
     "Machine",
     "Measurement",

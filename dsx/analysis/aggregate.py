@@ -37,6 +37,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dsx.analysis.estimate import Estimate
+from dsx.analysis.examples import ExampleResults
 from dsx.analysis.measurement import Measurement
 from dsx.analysis.variance import MIN_FREEDOM, Deviation, deviation_of, pooled_deviation
 
@@ -159,7 +160,7 @@ def aggregate(
     for metric, of in grouped.items():
         deviation = deviations.readings.get(metric)
         values[metric] = aggregate_seeds(
-            [aggregate_readings(taken, deviation) for taken in of.values()],
+            [aggregate_readings(of[seed], deviation) for seed in sorted(of, key=_seed_order)],
             deviations.seeds.get(metric),
         )
         if units.get(metric) in SHARES:
@@ -221,8 +222,20 @@ def aggregate_readings(
         chance=readings[-1].chance,
         better_than_chance=readings[-1].better_than_chance,
         constant=readings[-1].constant,
+        examples=_examples([readings[-1].examples]),
         rests_on=_row_numbers(readings),
     )
+
+
+def _seed_order(seed: int | None) -> int:
+    """Sort the training of a study first, because `dsx refine` counts up from its seed."""
+    return -1 if seed is None else seed
+
+
+def _examples(found: Sequence[ExampleResults | None]) -> tuple[ExampleResults, ...]:
+    """Return the results per example of all trainings; empty if any are unknown."""
+    known = tuple(each for each in found if each is not None)
+    return known if len(known) == len(found) else ()
 
 
 def estimate_of(reading: Measurement) -> Estimate:
@@ -240,6 +253,7 @@ def estimate_of(reading: Measurement) -> Estimate:
         chance=reading.chance,
         better_than_chance=reading.better_than_chance,
         constant=reading.constant,
+        examples=_examples([reading.examples]),
         rests_on=frozenset() if reading.number is None else frozenset({reading.number}),
     )
 
@@ -273,6 +287,7 @@ def aggregate_seeds(values: Sequence[Estimate], deviation: Deviation | None = No
         chance=values[-1].chance,
         better_than_chance=values[-1].better_than_chance,
         constant=all(value.constant for value in values),
+        examples=_examples([next(iter(value.examples), None) for value in values]),
         rests_on=frozenset().union(*(value.rests_on for value in values)),
     )
 

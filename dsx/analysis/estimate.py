@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dsx.analysis.examples import ExampleResults
+
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
@@ -19,6 +21,8 @@ class Estimate:
         chance: Value that constant predictions reach; None for a metric without predictions.
         better_than_chance: Whether better values are above or below `chance`.
         constant: Whether the value was computed from constant predictions.
+        examples: Results per validation example of each training, in the order of the seeds; empty
+            unless they are known for all trainings. They do not affect equality.
         rests_on: Row numbers of the measurements, which do not affect equality. Designs with equal
             deployed networks have the same measurements.
     """
@@ -33,6 +37,7 @@ class Estimate:
     chance: float | None = None
     better_than_chance: Literal["above", "below"] = "above"
     constant: bool = False
+    examples: tuple[ExampleResults, ...] = field(default=(), compare=False, repr=False)
     rests_on: frozenset[int] = field(default=frozenset(), compare=False, repr=False)
 
     @property

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, TypeVar, cast
 
 from pydantic import ConfigDict, TypeAdapter
 
+from dsx.analysis.examples import ExampleResults
 from dsx.plain import plain_fields
 
 
@@ -240,6 +241,8 @@ class Measurement:
         samples: Samples that the value was computed from, in the unit of the metric; empty if the
             value was not computed from samples, or if they are not loaded.
         provenance: Record of how the value was obtained.
+        examples: Result for each validation example, whose mean is the value; None if the metric
+            has no such results, so that designs are not compared in pairs.
         number: Row number in the database; measurements with a larger number were stored later. It
             is known once a measurement is loaded.
         design: Id of the design that the measurement counts for.
@@ -259,6 +262,7 @@ class Measurement:
     high: float
     samples: Sequence[float] = ()
     provenance: Provenance = Provenance()
+    examples: ExampleResults | None = None
     number: int | None = None
     design: str = ""
     subject: str = ""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from dsx.analysis import Measurement, Predictions, Provenance, exact
+from dsx.analysis import ExampleResults, Measurement, Predictions, Provenance, exact
 from dsx.measure.candidate import Candidate, Exported, training_facts
 from dsx.measure.metrics._base import Metric
 from dsx.space import SearchSpace
@@ -45,7 +45,8 @@ def measure_accuracy(candidate: Candidate, network: nn.Module) -> Measurement:
     split = splits.validation
     with candidate.shared_devices() as yield_device:
         predicted = predict(network, split, yield_device=yield_device)
-    hits = int((predicted == split.labels).sum())
+    correct = predicted == split.labels
+    hits = int(correct.sum())
     low, high = wilson(hits, len(split))
     chance = int(torch.bincount(split.labels).max()) / len(split)
     predictions = Predictions(
@@ -58,6 +59,7 @@ def measure_accuracy(candidate: Candidate, network: nn.Module) -> Measurement:
         low=low,
         high=high,
         provenance=Provenance(predictions=predictions, data_notes=tuple(splits.notes)),
+        examples=ExampleResults.of(correct.numpy(), split.fingerprint),
     )
 
 

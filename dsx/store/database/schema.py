@@ -156,6 +156,7 @@ class MeasurementRow(Base):
         design: Id of the design for which the reading was taken.
         subject: Id of the measured object: the deployed network for a timed metric, the design for
             any other metric.
+        examples: Encoded results per validation example; NULL if there are none.
     """
 
     __tablename__ = "dsx_measurements"
@@ -169,6 +170,7 @@ class MeasurementRow(Base):
     low: Mapped[float]
     high: Mapped[float]
     samples: Mapped[bytes]
+    examples: Mapped[bytes | None]
     provenance: Mapped[Provenance] = mapped_column(CheckedRecord(Provenance))
     measured_at: Mapped[datetime] = mapped_column(default=now)
     __table_args__ = (Index("dsx_measured", "subject", "metric", "protocol", "device"),)

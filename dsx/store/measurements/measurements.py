@@ -32,7 +32,7 @@ from dsx.store.database.schema import (
     now,
 )
 from dsx.store.database.server import SERVER_SECONDS, repeated_if_lost
-from dsx.store.measurements.readings import is_usable
+from dsx.store.measurements.readings import decoded, is_usable
 
 FLUSH_SECONDS = 1.0
 
@@ -178,7 +178,7 @@ class MeasurementStore:
         query = (
             select(
                 *(row.id, row.design, row.value, row.low, row.high),
-                *(row.samples, row.provenance, row.measured_at),
+                *(row.samples, row.examples, row.provenance, row.measured_at),
             )
             .where(
                 row.subject == subject,
@@ -199,6 +199,7 @@ class MeasurementStore:
             high=newest.high,
             samples=array.array("f", newest.samples),
             provenance=newest.provenance,
+            examples=decoded(newest.examples),
             number=newest.id,
             design=newest.design,
             subject=subject,
@@ -282,6 +283,7 @@ class MeasurementStore:
             "low": reading.low,
             "high": reading.high,
             "samples": array.array("f", reading.samples).tobytes(),
+            "examples": None if reading.examples is None else reading.examples.content,
             "provenance": reading.provenance,
         }
         deployed = None if deployment is None else self._deployment(design, protocol, deployment)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import CompoundSelect, Engine, Select, Subquery, and_, func, select, union_all
 from sqlalchemy.orm import Session
 
-from dsx.analysis import Estimate, Measurement, aggregate_all, row_number
+from dsx.analysis import Estimate, ExampleResults, Measurement, aggregate_all, row_number
 from dsx.store.database.checked import describe_damage
 from dsx.store.database.schema import DeploymentRow, MeasurementRow, ProtocolRow, StudyRow, TrialRow
 
@@ -155,7 +155,8 @@ def _without_samples(counts: Subquery) -> Select[Any]:
     row = MeasurementRow
     query = select(
         *(counts.c.of, counts.c.under, row.id, row.subject, row.metric, row.protocol),
-        *(row.device, row.value, row.low, row.high, row.provenance, row.measured_at),
+        *(row.device, row.value, row.low, row.high, row.examples, row.provenance),
+        row.measured_at,
         *(func.length(row.samples).label("bytes"),),
     )
     return query.join(counts, counts.c.id == row.id).order_by(row.id)
@@ -179,6 +180,7 @@ def _stored(
             low=stored.low,
             high=stored.high,
             provenance=stored.provenance,
+            examples=decoded(stored.examples),
             number=stored.id,
             design=stored.of,
             subject=stored.subject,
@@ -203,7 +205,8 @@ def is_usable(row: Mapping[Any, Any]) -> bool:
 
     Returns:
         False if a value is missing, not finite or of another type, if the interval does not contain
-        the value, or if the length of the samples is not a multiple of 4 bytes.
+        the value, if the length of the samples is not a multiple of 4 bytes, or if the results per
+        example cannot be decoded.
     """
     if describe_damage(MeasurementRow.__table__, row):
         return False
@@ -211,7 +214,26 @@ def is_usable(row: Mapping[Any, Any]) -> bool:
     length = row["bytes"] if "bytes" in row else len(row["samples"])
     if length is None or length % SAMPLE_BYTES:
         return False
+    try:
+        decoded(row.get("examples"))
+    except ValueError:
+        return False
     return bool(row["low"] <= row["value"] <= row["high"])
+
+
+def decoded(content: bytes | None) -> ExampleResults | None:
+    """Decode the results per example of a reading.
+
+    Args:
+        content: Encoded results; None if there are none.
+
+    Returns:
+        The results; None if there are none.
+
+    Raises:
+        ValueError: If the content cannot be decoded.
+    """
+    return None if content is None else ExampleResults(content)
 
 
 def load_measurements(engine: Engine, study: StudyRow) -> list[Measurement]:
