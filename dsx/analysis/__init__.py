@@ -1,6 +1,6 @@
 """Analysis of measured values: fronts, their uncertainty, aggregation and rank correlation."""
 
-from dsx.analysis.aggregate import SHARES, aggregate_all, estimate_of, row_number
+from dsx.analysis.aggregate import SHARES, aggregate_all, estimate_of, examples_of, row_number
 from dsx.analysis.chance import chance_notes
 from dsx.analysis.estimate import Estimate
 from dsx.analysis.examples import ExampleResults
@@ -65,6 +65,7 @@ __all__ = [
     "chance_notes",
     "estimate_of",
     "exact",
+    "examples_of",
     "from_json",
     "grouped",
     "half_interval",

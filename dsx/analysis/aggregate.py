@@ -159,10 +159,12 @@ def aggregate(
     values = {}
     for metric, of in grouped.items():
         deviation = deviations.readings.get(metric)
-        values[metric] = aggregate_seeds(
-            [aggregate_readings(of[seed], deviation) for seed in sorted(of, key=_seed_order)],
+        found = aggregate_seeds(
+            [aggregate_readings(taken, deviation) for taken in of.values()],
             deviations.seeds.get(metric),
         )
+        examples = examples_of(itertools.chain(*of.values()))
+        values[metric] = dataclasses.replace(found, examples=examples)
         if units.get(metric) in SHARES:
             value = values[metric]
             low, high = max(0.0, value.low), min(1.0, value.high)
@@ -222,20 +224,30 @@ def aggregate_readings(
         chance=readings[-1].chance,
         better_than_chance=readings[-1].better_than_chance,
         constant=readings[-1].constant,
-        examples=_examples([readings[-1].examples]),
         rests_on=_row_numbers(readings),
     )
 
 
-def _seed_order(seed: int | None) -> int:
-    """Sort the training of a study first, because `dsx refine` counts up from its seed."""
-    return -1 if seed is None else seed
+def examples_of(readings: Iterable[Measurement]) -> tuple[ExampleResults, ...]:
+    """Return the results per example of all trainings on which an estimate rests.
+
+    Args:
+        readings: Readings of one metric of a design.
+
+    Returns:
+        The results of the newest reading for each seed, in the order of the seeds; empty if they
+        are unknown for any seed.
+    """
+    newest = {each.seed: each.examples for each in sorted(readings, key=_order)}
+    # `dsx refine` counts up from the seed of the study, which is therefore the first.
+    ordered = [newest[seed] for seed in sorted(newest, key=lambda seed: (seed is not None, seed))]
+    known = tuple(each for each in ordered if each is not None)
+    return known if len(known) == len(ordered) else ()
 
 
-def _examples(found: Sequence[ExampleResults | None]) -> tuple[ExampleResults, ...]:
-    """Return the results per example of all trainings; empty if any are unknown."""
-    known = tuple(each for each in found if each is not None)
-    return known if len(known) == len(found) else ()
+def _order(reading: Measurement) -> int:
+    """Return the row number of a reading, or -1 if it is not stored."""
+    return -1 if reading.number is None else reading.number
 
 
 def estimate_of(reading: Measurement) -> Estimate:
@@ -253,7 +265,7 @@ def estimate_of(reading: Measurement) -> Estimate:
         chance=reading.chance,
         better_than_chance=reading.better_than_chance,
         constant=reading.constant,
-        examples=_examples([reading.examples]),
+        examples=examples_of([reading]),
         rests_on=frozenset() if reading.number is None else frozenset({reading.number}),
     )
 
@@ -287,7 +299,6 @@ def aggregate_seeds(values: Sequence[Estimate], deviation: Deviation | None = No
         chance=values[-1].chance,
         better_than_chance=values[-1].better_than_chance,
         constant=all(value.constant for value in values),
-        examples=_examples([next(iter(value.examples), None) for value in values]),
         rests_on=frozenset().union(*(value.rests_on for value in values)),
     )
 

@@ -1,5 +1,6 @@
 """Archives of studies: the writer of a folder of small text files for version control."""
 
+import base64
 import csv
 import io
 import json
@@ -26,9 +27,9 @@ NAMES = "space.yaml", "measurements.csv", "front.csv", "README.md", "front.svg"
 """Names of the files next to study.json."""
 COLUMNS = (
     "number", "trial", "design", "subject", "feasible", "device", "metric", "protocol", "seed",
-    "learned", "value", "low", "high", "unit", "samples", "measured_at", "provenance",
+    "learned", "value", "low", "high", "unit", "samples", "examples", "measured_at", "provenance",
 )  # fmt: skip
-"""The columns of measurements.csv."""
+"""The columns of measurements.csv; `examples` is encoded in base64."""
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 """Format of `measured_at`."""
 
@@ -109,6 +110,7 @@ def measurements_csv(results: StudyResults) -> str:
 
 def _row(entry: Entry, measurement: Measurement, unit: str) -> list[object]:
     """Return the fields of a measurement, in the order of `COLUMNS`."""
+    examples = measurement.examples
     return [
         measurement.number,
         entry.trial,
@@ -125,6 +127,7 @@ def _row(entry: Entry, measurement: Measurement, unit: str) -> list[object]:
         measurement.high,
         cell(unit),
         measurement.sample_count,
+        "" if examples is None else base64.b64encode(examples.content).decode(),
         f"{measurement.measured_at:{TIME}}",
         cell(json.dumps(to_json(measurement.provenance), sort_keys=True)),
     ]

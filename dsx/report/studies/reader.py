@@ -1,16 +1,27 @@
 """Archives of studies: the reader of the folder that `archive` writes."""
 
+import base64
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from dsx.analysis import Front, Measurement, Provenance, from_json
+from dsx.analysis import (
+    Estimate,
+    ExampleResults,
+    Front,
+    Measurement,
+    Provenance,
+    examples_of,
+    from_json,
+    row_number,
+)
 from dsx.errors import DsxError
 from dsx.files import read_sealed, sha256
 from dsx.report.front.rows import SCHEMA_VERSION
@@ -112,6 +123,7 @@ def load_archive(folder: Path) -> StudyResults:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DsxError(f"archived study '{folder}' is damaged: {error}") from error
+    front = _with_examples(front, measurements)
     return StudyResults(front=front, measurements=measurements, space_text=texts["space.yaml"])
 
 
@@ -195,4 +207,20 @@ def _measurement(row: Mapping[str, str]) -> Measurement:
         learned=row["learned"] == "true",
         measured_at=datetime.strptime(row["measured_at"], TIME),
         sample_count=int(row["samples"]),
+        # Earlier versions of dsx did not store them.
+        examples=ExampleResults(base64.b64decode(text)) if (text := row.get("examples")) else None,
     )
+
+
+def _with_examples(front: Front, measurements: Iterable[Measurement]) -> Front:
+    """Return the front with the results per example, which are not in study.json."""
+    taken = {row_number(each): each for each in measurements}
+
+    def completed(value: Estimate) -> Estimate:
+        return replace(value, examples=examples_of(taken[n] for n in value.rests_on if n in taken))
+
+    entries = [
+        replace(entry, metrics={name: completed(each) for name, each in entry.metrics.items()})
+        for entry in front.entries
+    ]
+    return replace(front, entries=tuple(entries))

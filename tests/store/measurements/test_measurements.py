@@ -7,6 +7,7 @@ import threading
 import pytest
 from sqlalchemy import Engine
 
+from dsx.analysis import ExampleResults
 from dsx.analysis.measurement import DeploymentFacts
 from dsx.conv.deploy import Choice
 from dsx.lookup import find
@@ -23,6 +24,7 @@ READING = Measurement(
     low=1.5,
     high=2.5,
     samples=(1.5, 2.0, 2.5),
+    examples=ExampleResults.of([1.0, 0.0, 0.5], "these"),
     provenance=Provenance(details={"load": 0.5}),
 )
 
