@@ -5,13 +5,13 @@ is too good on average. Instead, samples are drawn from the posterior of the tru
 objective, the true values are normally distributed around a linear function of the logarithms of
 the other objectives, as far as these are known precisely (larger networks are more accurate, for
 example). The standard deviation tau around this function is estimated from the readings, each of
-which has a known error. The prior of tau is s / (s + tau)^2 for the mean error s. A reading is thus shrunken towards the function, the more so the larger its
-error is compared with tau. The probability of a design is the share of samples in which no other
-design dominates it.
+which has a known error; its prior is s / (s + tau)^2 for the mean error s. A reading is thus
+shrunken towards the function, the more so the larger its error is compared with tau. The
+probability of a design is the share of samples in which no other design dominates it.
 
 Source: A. Gelman et al., Bayesian Data Analysis, 3rd edition, 2013, sections 5.4 and 15.1 (normal
-model with known errors). W. DuMouchel, Hierarchical Bayes linear models for meta-analysis, Technical
-Report 27, National Institute of Statistical Sciences, 1994 (prior of tau).
+model with known errors). W. DuMouchel, Hierarchical Bayes linear models for meta-analysis, National
+Institute of Statistical Sciences, Technical Report 27, 1994 (prior of tau).
 """
 
 from collections.abc import Iterator, Sequence
