@@ -2,6 +2,7 @@
 
 from dsx.analysis.aggregate import SHARES, aggregate_all, estimate_of, examples_of, row_number
 from dsx.analysis.chance import chance_notes
+from dsx.analysis.dominance.membership import Membership
 from dsx.analysis.estimate import Estimate
 from dsx.analysis.examples import ExampleResults
 from dsx.analysis.front import Entry, Front, MetricKind
@@ -21,7 +22,6 @@ from dsx.analysis.measurement import (
     from_json,
     to_json,
 )
-from dsx.analysis.membership import Membership
 from dsx.analysis.rank_correlation import (
     Agreement,
     Numbers,

@@ -12,9 +12,15 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from dsx.analysis.dominance.membership import (
+    Costs,
+    Membership,
+    contenders,
+    contested_pairs,
+    memberships,
+)
+from dsx.analysis.dominance.pareto import Values, dominate, hypervolume, non_dominated, to_ideal
 from dsx.analysis.estimate import Estimate
-from dsx.analysis.membership import Costs, Membership, contenders, contested_pairs, memberships
-from dsx.analysis.pareto import Values, dominate, hypervolume, non_dominated, to_ideal
 from dsx.analysis.reasons import Outcomes
 from dsx.errors import DsxError, WorkFailed, did_you_mean, quoted
 

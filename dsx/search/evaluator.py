@@ -22,6 +22,8 @@ from dsx.space import Design
 from dsx.store.studies import Outcome, Study
 
 _LOG = logging.getLogger(__name__)
+EXAMPLES_ERROR = 1e-5
+"""Largest difference of a value from the mean of its results per example, which are float32."""
 
 
 class Evaluator:
@@ -230,8 +232,9 @@ def check_reading(name: str, reading: object) -> None:
         reading: Result of the metric.
 
     Raises:
-        TrialFailed: If it is not a measurement, or if the value, an end of the interval or a number
-            in the provenance is infinite or NaN.
+        TrialFailed: If it is not a measurement, if the value, an end of the interval or a number in
+            the provenance is infinite or NaN, or if the value is not the mean of its results per
+            example.
     """
     if not isinstance(reading, Measurement):
         raise TrialFailed(f"{name} returns a {type(reading).__name__}, not a Measurement")
@@ -240,6 +243,12 @@ def check_reading(name: str, reading: object) -> None:
             raise TrialFailed(f"{name} is {number!r}, which is not a number")
         if not math.isfinite(number):
             raise TrialFailed(f"{name} is {number}")
+    if reading.examples is not None:
+        mean = float(reading.examples.values.mean())
+        if not math.isclose(mean, reading.value, rel_tol=EXAMPLES_ERROR, abs_tol=EXAMPLES_ERROR):
+            raise TrialFailed(
+                f"{name} is {reading.value}, but the mean of its results per example is {mean}"
+            )
     if not isinstance(reading.provenance, Provenance):
         kind = type(reading.provenance).__name__
         raise TrialFailed(f"{name} has a provenance of type {kind}, not a Provenance")

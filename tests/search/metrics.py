@@ -13,7 +13,7 @@ import torch
 from dsx.analysis.measurement import Predictions
 from dsx.conv import DsxConv
 from dsx.errors import Unsupported
-from dsx.measure import Candidate, Measurement, Metric, Provenance
+from dsx.measure import Candidate, ExampleResults, Measurement, Metric, Provenance
 from dsx.space import SearchSpace
 
 
@@ -73,6 +73,9 @@ bare = Metric(
     stage="static",
     read=lambda candidate: np.float32(3),  # type: ignore[arg-type, return-value]
     protocol=lambda space: {},
+)
+other_mean = _metric_of(
+    [Measurement(value=1.0, low=1.0, high=1.0, examples=ExampleResults.of([0.0, 1.0], "x"))]
 )
 text = _metric_of([Measurement(value="3", low=3.0, high=3.0)])  # type: ignore[arg-type]
 

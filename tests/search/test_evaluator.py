@@ -355,6 +355,7 @@ def test_values_of_networks_data_and_metrics_may_be_numpy_scalars(storage: str) 
         ("bare", "bare returns a float32, not a Measurement"),
         ("text", "is '3', which is not a number"),
         ("complex_number", "is 3j, which is not a number"),
+        ("other_mean", "is 1.0, but the mean of its results per example is 0.5"),
     ],
 )
 def test_a_metric_that_returns_no_number_is_reported(storage: str, name: str, problem: str) -> None:

@@ -73,6 +73,8 @@ def test_reading_is_finite_and_within_its_interval(name: str) -> None:
         assert math.isfinite(reading.value)
         assert 0 <= reading.low <= reading.value <= reading.high < math.inf
         assert all(math.isfinite(sample) for sample in reading.samples)
+        if reading.examples is not None:
+            assert reading.examples.values.mean() == pytest.approx(reading.value)
 
 
 @pytest.mark.parametrize("name", HERE)

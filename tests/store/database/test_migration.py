@@ -141,6 +141,7 @@ def test_a_study_of_schema_version_1_is_resumed(empty: str) -> None:
     engine = sqlalchemy.create_engine(empty)
     with engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE dsx_studies DROP COLUMN deploy")
+        connection.exec_driver_sql("ALTER TABLE dsx_measurements DROP COLUMN examples")
         connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '1'")
     before = contents(empty)["dsx_studies"]
     with pytest.raises(StorageError, match=rf"version 1, and .* reads {LATEST} \(`dsx search` mig"):

@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from dsx.analysis.pareto import Values, non_dominated
-from dsx.analysis.probability import Readings, front_probabilities
+from dsx.analysis.dominance.pareto import Values, non_dominated
+from dsx.analysis.dominance.probability import Readings, front_probabilities
 
 
 def readings(costs: Values, errors: float | Values, labels: Values | None = None) -> Readings:

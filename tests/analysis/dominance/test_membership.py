@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from dsx.analysis.membership import (
+from dsx.analysis.dominance.membership import (
     FLAGGED_ERROR,
     Costs,
     Membership,
@@ -16,7 +16,7 @@ from dsx.analysis.membership import (
     contested_pairs,
     memberships,
 )
-from dsx.analysis.pareto import Values, non_dominated
+from dsx.analysis.dominance.pareto import Values, non_dominated
 
 # Few different ends, so that intervals touch and exact values are equal.
 END = st.integers(0, 3).map(float)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dsx.analysis.pareto import Values, dominate, hypervolume, non_dominated, to_ideal
+from dsx.analysis.dominance.pareto import Values, dominate, hypervolume, non_dominated, to_ideal
 
 # Few different values, so that ties and duplicates are frequent.
 COSTS = st.sampled_from([0.0, -0.0, 1.0, 2.0, 2.5, 1e9, math.inf, -math.inf])

@@ -19,7 +19,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from dsx.analysis.pareto import Values, dominate, non_dominated
+from dsx.analysis.dominance.pareto import Values, dominate, non_dominated
 
 
 class Membership(StrEnum):

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dsx.analysis.pareto import Values, non_dominated
+from dsx.analysis.dominance.pareto import Values, non_dominated
 
 SAMPLES = 1000
 PRECISE = 0.2

@@ -1,0 +1,1 @@
+"""Dominance of designs: fronts, and membership of them under uncertainty."""
