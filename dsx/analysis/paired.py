@@ -136,6 +136,31 @@ def compare_designs(
     )
 
 
+def own_errors(results: Sequence[Numbers], noise: SeedNoise | None) -> Numbers:
+    """Estimate the part of the error of each design that does not affect all designs equally.
+
+    The effect of the examples on all designs is removed as in a two-way analysis of variance, so
+    the squares of the errors of two designs add up to that of their difference.
+
+    Args:
+        results: (k, e) results of each of n designs, n >= 2: k seeds, e examples.
+        noise: Differences between trainings; None to regard the weights of the first training only.
+
+    Returns:
+        (n,) standard errors of the means.
+    """
+    means = np.stack([each[0] if noise is None else each.mean(axis=0) for each in results])
+    designs, count = means.shape
+    residuals = means - means.mean(axis=0) - means.mean(axis=1)[:, None] + means.mean()
+    square = (residuals**2).sum(axis=1) / (count - 1) * designs / (designs - 1)
+    seeds = np.array([1 if noise is None else len(each) for each in results])
+    square = np.maximum(square, 1 / (2 * count * seeds)) / count
+    if noise is not None:
+        square = square + np.maximum(0, noise.variance - noise.flips / (2 * count)) / seeds
+    found: Numbers = np.sqrt(square)
+    return found
+
+
 def _moments(these: Numbers, those: Numbers) -> tuple[Numbers, Numbers]:
     """Return the mean and the variance over the examples of the difference of each pair."""
     count = these.shape[1]

@@ -16,6 +16,7 @@ from dsx.analysis.paired import (
     SeedNoise,
     compare_designs,
     compare_weights,
+    own_errors,
     score,
     tango,
 )
@@ -168,6 +169,34 @@ def test_equal_results_leave_an_uncertainty() -> None:
     equal = np.ones((2, 100))
     found = compare_designs([equal], [equal], SeedNoise(variance=0.0, flips=0.0, freedom=4))
     assert found.low[0, 0] < 0 < found.high[0, 0]
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_squares_of_own_errors_add_up_to_that_of_the_difference(seeds: int) -> None:
+    simulation = Simulation(seed=seeds)
+    examples = simulation.rng.integers(2000, size=400)
+    qualities = simulation.DESIGNS * simulation.rng.standard_normal(12)
+    designs = [simulation.train(each, seeds, examples) for each in qualities]
+    noise = SeedNoise.of(designs)
+    errors = own_errors(designs, noise)
+    found = np.hypot(errors[:, None], errors[None, :])[~np.eye(12, dtype=bool)]
+    if noise is None:
+        means = np.stack([each[0] for each in designs])
+        expected = (means[:, None] - means[None, :]).std(axis=2, ddof=1) / math.sqrt(400)
+    else:
+        pairs = compare_designs(designs, designs, noise)
+        freedom = 400.0
+        expected = (pairs.high - pairs.low) / 2 / stats.t.ppf(0.975, freedom)
+    ratio = (found / expected[~np.eye(12, dtype=bool)]).mean()
+    # The quantile of fewer degrees of freedom is up to 10 % larger.
+    assert 0.97 < ratio < 1.03 if noise is None else 0.88 < ratio < 1.03
+    # The difficulty of the examples affects all designs, and is left out.
+    whole = np.sqrt([each.var() / 400 for each in designs])
+    assert errors.mean() < (whole.mean() if noise is None else math.inf)
+
+
+def test_equal_results_have_an_error() -> None:
+    assert (own_errors([np.ones((1, 50))] * 3, None) > 0).all()
 
 
 class Simulation:
