@@ -232,22 +232,17 @@ def examples_of(readings: Iterable[Measurement]) -> tuple[ExampleResults, ...]:
     """Return the results per example of all trainings on which an estimate rests.
 
     Args:
-        readings: Readings of one metric of a design.
+        readings: Stored readings of one metric of a design.
 
     Returns:
         The results of the newest reading for each seed, in the order of the seeds; empty if they
         are unknown for any seed.
     """
-    newest = {each.seed: each.examples for each in sorted(readings, key=_order)}
+    newest = {each.seed: each.examples for each in sorted(readings, key=row_number)}
     # `dsx refine` counts up from the seed of the study, which is therefore the first.
     ordered = [newest[seed] for seed in sorted(newest, key=lambda seed: (seed is not None, seed))]
     known = tuple(each for each in ordered if each is not None)
     return known if len(known) == len(ordered) else ()
-
-
-def _order(reading: Measurement) -> int:
-    """Return the row number of a reading, or -1 if it is not stored."""
-    return -1 if reading.number is None else reading.number
 
 
 def estimate_of(reading: Measurement) -> Estimate:
@@ -265,7 +260,7 @@ def estimate_of(reading: Measurement) -> Estimate:
         chance=reading.chance,
         better_than_chance=reading.better_than_chance,
         constant=reading.constant,
-        examples=examples_of([reading]),
+        examples=() if reading.examples is None else (reading.examples,),
         rests_on=frozenset() if reading.number is None else frozenset({reading.number}),
     )
 

@@ -1,5 +1,6 @@
 """Results per validation example, by which designs are compared in pairs."""
 
+import hashlib
 import math
 import struct
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ Numbers = NDArray[np.float64]
 
 _BITS, _FLOATS = b"b", b"f"
 _HEAD = struct.Struct("<cI16s")
-"""Kind of the encoding, number of results, identity of the examples."""
+"""Kind of the encoding, number of results, hash of the identity of the examples."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class ExampleResults:
 
     Args:
         content: Encoded results: one bit each if all are 0 or 1, otherwise a float32 each, after a
-            header with their number and the identity of the examples.
+            header with their number and a hash of the identity of the examples.
 
     Raises:
         ValueError: If the content cannot be decoded.
@@ -58,7 +59,7 @@ class ExampleResults:
             raise ValueError("results per example: a result is not finite")
         is_binary = bool(np.isin(values, (0, 1)).all())
         packed = np.packbits(values.astype(bool)) if is_binary else values.astype("<f4")
-        name = examples.encode()[: _HEAD.size - 5]
+        name = hashlib.sha256(examples.encode()).digest()
         head = _HEAD.pack(_BITS if is_binary else _FLOATS, len(values), name)
         return cls(head + packed.tobytes())
 
@@ -70,7 +71,7 @@ class ExampleResults:
 
     @property
     def examples(self) -> bytes:
-        """Identity of the examples, which is equal for results that can be paired."""
+        """Number and hash of the examples, which are equal for results that can be paired."""
         return self.content[1 : _HEAD.size]
 
     @property

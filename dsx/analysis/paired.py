@@ -23,9 +23,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Numbers = NDArray[np.float64]
+from dsx.analysis.examples import Numbers
+from dsx.analysis.rank_correlation import half_interval
 
 LEAST_REPEATED = 2
 """Smallest number of designs with several seeds from which the variance between seeds is known."""
@@ -171,6 +171,7 @@ def _moments(these: Numbers, those: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def _student(value: Numbers, square: Numbers, freedom: Numbers) -> Differences:
+    """Return differences with Student's intervals, given the squares of their standard errors."""
     # Imported here, because the import takes a tenth of a second.
     from scipy.special import stdtrit
 
@@ -192,14 +193,11 @@ def tango(more: Numbers, less: Numbers, count: int) -> Differences:
     Source:
         Tango 1998, eq. 13 and 14.
     """
-    from scipy.special import ndtri
-
     # Few pairs of numbers are different.
     numbers = np.stack([more.ravel(), less.ravel()], axis=1)
     distinct, inverse = np.unique(numbers, axis=0, return_inverse=True)
     value = (distinct[:, 0] - distinct[:, 1]) / count
-    quantile = float(ndtri(_CONFIDENCE))
-    ends = [_invert(distinct, count, quantile, value, bound) for bound in (-1.0, 1.0)]
+    ends = [_invert(distinct, count, half_interval(), value, bound) for bound in (-1.0, 1.0)]
     shape = more.shape
     found = [each[inverse.ravel()].reshape(shape) for each in (value, *ends)]
     return Differences(value=found[0], low=found[1], high=found[2])

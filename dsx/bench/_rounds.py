@@ -126,7 +126,9 @@ def time_briefly(runs: Sequence[Run], seconds: float) -> list[float]:
     """
     times = [_block(run, 1) for run in runs]
     fast = [number for number, first in enumerate(times) if first <= SLOW_SECONDS]
-    for number, median in zip(fast, medians([runs[n] for n in fast], seconds), strict=True):
+    # Without callables, `medians` would wait for the end of the time.
+    found = medians([runs[number] for number in fast], seconds) if fast else []
+    for number, median in zip(fast, found, strict=True):
         times[number] = median
     return times
 

@@ -35,7 +35,7 @@ TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def check_folder(folder: Path) -> None:
-    """Check that a study can be archived in a folder, before time is spent on it.
+    """Check that a study can be archived in a folder, before anything is computed for it.
 
     Args:
         folder: The folder, which may be missing.
