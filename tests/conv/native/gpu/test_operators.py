@@ -58,6 +58,7 @@ def test_the_dense_forms_are_the_same_functions(name: str) -> None:
 
 
 @NEEDS_TRITON
+@pytest.mark.long
 def test_the_versions_are_those_of_the_sources_and_of_triton() -> None:
     digest = hashlib.sha256()
     for file in sorted(Path(gpu.__file__).parent.glob("*.py")):
