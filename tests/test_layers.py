@@ -36,7 +36,10 @@ IMPORTERS = {
     "matplotlib": ["report/"],
     "PIL": ["data/"],
     "yaml": ["space/yaml/", "export/bundle.py"],
-    "scipy": ["analysis/", "measure/timing/statistics.py", "measure/metrics/accuracy.py"],
+    "scipy": [
+        "analysis/", "measure/timing/statistics.py", "measure/metrics/accuracy.py",
+        "search/screening/",
+    ],  # fmt: skip
     "pyarrow": ["data/_parquet_files.py"],
     "triton": ["conv/native/gpu/kernels.py"],
     "pynvml": ["measure/machine/nvml.py"],

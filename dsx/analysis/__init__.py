@@ -3,6 +3,7 @@
 from dsx.analysis.aggregate import SHARES, aggregate_all, estimate_of, examples_of, row_number
 from dsx.analysis.chance import chance_notes
 from dsx.analysis.dominance.membership import Membership
+from dsx.analysis.dominance.pareto import dominate, hypervolume, non_dominated
 from dsx.analysis.estimate import Estimate
 from dsx.analysis.examples import ExampleResults
 from dsx.analysis.front import Entry, Front, MetricKind
@@ -32,9 +33,17 @@ from dsx.analysis.rank_correlation import (
     pairs,
     tau,
 )
-from dsx.analysis.reasons import Outcomes, Reason, TrialState, grouped, most_common
+from dsx.analysis.reasons import (
+    MEASURED,
+    Outcomes,
+    Reason,
+    TrialState,
+    grouped,
+    most_common,
+)
 
 __all__ = [
+    "MEASURED",
     "SHARES",
     "Agreement",
     "DeploymentFacts",
@@ -63,13 +72,16 @@ __all__ = [
     "agreement",
     "ceiling",
     "chance_notes",
+    "dominate",
     "estimate_of",
     "exact",
     "examples_of",
     "from_json",
     "grouped",
     "half_interval",
+    "hypervolume",
     "most_common",
+    "non_dominated",
     "pairs",
     "row_number",
     "tau",

@@ -102,6 +102,9 @@ class DeploymentFacts(Record):
 
     Args:
         forms: Name of a convolution to its deployed form.
+        selected_ms: Name of a convolution to the time of that form in milliseconds, where several
+            forms were timed.
+        dense_ms: Name of a convolution to the time of its dense form in milliseconds, likewise.
         folded_norms: Number of batch norms that are folded into convolutions.
         unfolded_norms: Number of batch norms that the deployed network still computes.
         untraced: Reason why torch.fx cannot trace the network; None if it can.
@@ -114,6 +117,8 @@ class DeploymentFacts(Record):
     """
 
     forms: Mapping[str, str] = field(default_factory=dict)
+    selected_ms: Mapping[str, float] = field(default_factory=dict)
+    dense_ms: Mapping[str, float] = field(default_factory=dict)
     folded_norms: int = 0
     unfolded_norms: int = 0
     untraced: str | None = None

@@ -18,7 +18,9 @@ class TrialState(StrEnum):
     """States of a trial.
 
     A trial is repeated if its design was sampled before, and interrupted if the process ended
-    before the trial did. The other states are those of the evaluation of its design.
+    before the trial did. A screened trial is not timed, and a stopped trial not trained to the end,
+    because the design is unlikely to be on the front. The other states are those of the evaluation
+    of its design.
     """
 
     COMPLETE = "complete"
@@ -27,6 +29,12 @@ class TrialState(StrEnum):
     REJECTED = "rejected"
     REPEATED = "repeated"
     RUNNING = "running"
+    SCREENED = "screened"
+    STOPPED = "stopped"
+
+
+MEASURED = (TrialState.COMPLETE, TrialState.SCREENED, TrialState.STOPPED)
+"""States of the trials that count as designs of a search, which are as many as requested."""
 
 
 @dataclass(frozen=True, kw_only=True)

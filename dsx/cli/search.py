@@ -27,6 +27,14 @@ if TYPE_CHECKING:
     from dsx.space import SearchSpace
 
 
+SamplerOption = Annotated[
+    str | None,
+    typer.Option(
+        help="screening (models of what is known in advance), or tpe, nsga2 or random of Optuna."
+        "  [default: screening where an objective is known in advance, else tpe]",
+        envvar="DSX_SAMPLER",
+    ),
+]
 SeedOption = Annotated[
     int, typer.Option(help="Random seed of the sampler.", envvar="DSX_SEED", min=0, max=2**32 - 1)
 ]
@@ -39,7 +47,7 @@ def search(
     trials: Annotated[
         int,
         typer.Option(
-            help="Number of completed trials, including the baseline and previous runs.",
+            help="Number of measured designs, including the baseline and previous runs.",
             envvar="DSX_TRIALS",
             min=1,
             max=1_000_000,
@@ -49,6 +57,7 @@ def search(
         str | None, typer.Option(help="Name of the study.  [default: name of the space]")
     ] = None,
     seed: SeedOption = 0,
+    sampler: SamplerOption = None,
     timeout: Annotated[
         str | None,
         typer.Option(help="Time after which no new trial starts: 90s, 5m, 2h.", metavar="TIME"),
@@ -85,6 +94,7 @@ def search(
             storage_timeout=patience,
             adopt=adopt,
             report=progress.report,
+            sampler=sampler,
         )
     # Code outside dsx runs only if the command permits it again.
     own = ["--space", space] if loaded.imports else []

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dsx.analysis import DeploymentFacts
 from dsx.conv import Cost, Deployed, DsxConv, Run, deploy, duplicate, move, set_mode
-from dsx.conv.deploy import Choice, structure, tensor_facts
+from dsx.conv.deploy import DENSE, Choice, structure, tensor_facts
 from dsx.data import Splits
 from dsx.errors import WorkFailed, raise_out_of_memory
 from dsx.measure.backends import prepare, resolved, runner
@@ -146,10 +146,19 @@ class Candidate:
         )
 
     @property
+    def is_deployed(self) -> bool:
+        """Whether the network was deployed already."""
+        return "deployed" in vars(self)
+
+    @property
     def deployment(self) -> DeploymentFacts:
         """Deployed forms and batch norm folding of the deployed network."""
+        choices = self.deployed.choices
+        compared = {name: each for name, each in choices.items() if DENSE in each.seconds}
         return DeploymentFacts(
-            forms={name: choice.form for name, choice in self.deployed.choices.items()},
+            forms={name: choice.form for name, choice in choices.items()},
+            selected_ms={name: 1e3 * each.seconds[each.form] for name, each in compared.items()},
+            dense_ms={name: 1e3 * each.seconds[DENSE] for name, each in compared.items()},
             folded_norms=self.deployed.folded,
             unfolded_norms=self.deployed.unfolded,
             untraced=self.deployed.untraced,

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 
 from dsx.activity import Event, Kind, OnStatus
 from dsx.analysis import TrialState, to_json
@@ -44,29 +44,50 @@ class Evaluator:
         self.candidates = Candidates.of_study(study, on_status)
         self.baseline: dict[str, float] = {}
 
-    def evaluate(self, design: Design) -> Outcome:
+    def evaluate(self, design: Design, later: Set[str] = frozenset()) -> Outcome:
         """Evaluate a design until all metrics are measured or a constraint is violated.
 
         Args:
             design: The design. The baseline must be evaluated first; all of its metrics are
                 measured even if it violates a constraint.
+            later: Timed metrics that are looked up, but not measured; the design is deployed.
 
         Returns:
-            The outcome. All measurements are stored.
+            The outcome. All measurements are stored. It is `screened` if a metric of `later` is
+            missing.
         """
         try:
-            return self._evaluate(design)
+            return self._evaluate(design, later)
         except CheckpointError as error:
             # The checkpoint is not needed, because the training can start again.
             _LOG.warning("%s %s; the training starts again", error.path, error.problem)
             self.weights.renew_checkpoint(design.id)
-            return self._evaluate(design)
+            return self._evaluate(design, later)
 
-    def _evaluate(self, design: Design) -> Outcome:
+    def recall(self, design: Design) -> Outcome:
+        """Look up the stored measurements of a design without building it.
+
+        Args:
+            design: The design; the baseline must have been evaluated before.
+
+        Returns:
+            The outcome: complete if all metrics are stored, rejected if those that are violate a
+            constraint, otherwise screened.
+        """
+        outcome = Outcome(state=TrialState.COMPLETE)
+        for name in self.plan.metrics:
+            if (reading := self.lookup.find(name, design)) is not None:
+                outcome.readings[name], outcome.values[name] = reading, reading.value
+        violated = self._check(outcome, outcome.values)
+        if outcome.values.keys() != self.plan.metrics.keys():
+            outcome.state = TrialState.REJECTED if violated else TrialState.SCREENED
+        return outcome
+
+    def _evaluate(self, design: Design, later: Set[str]) -> Outcome:
         outcome = Outcome(state=TrialState.COMPLETE)
         try:
             with failing_as_trial(self.plan.space):
-                self._measure(design, outcome)
+                self._measure(design, outcome, later)
         # A bug in dsx is not a failure of the design, and propagates.
         except TrialFailed as error:
             outcome.state = TrialState.FAILED
@@ -77,7 +98,7 @@ class Evaluator:
         self.weights.drop_checkpoint(design.id)
         return outcome
 
-    def _measure(self, design: Design, outcome: Outcome) -> None:
+    def _measure(self, design: Design, outcome: Outcome, later: Set[str]) -> None:
         trains = bool(self.weights.training) or design.learned
         checkpoint = self.weights.checkpoint(design.id) if trains else None
         candidate = self.candidates.build(self.plan.space, design, checkpoint)
@@ -88,14 +109,18 @@ class Evaluator:
         repeat = design.learned and self._must_repeat(candidate)
         for stage, names in stages:
             for name in names:
-                outcome.values[name] = self._reading(candidate, name, repeat).value
+                if (reading := self._reading(candidate, name, repeat, later)) is not None:
+                    outcome.readings[name], outcome.values[name] = reading, reading.value
             if is_baseline:
                 self.baseline = outcome.values
             violated = self._check(outcome, outcome.values)
             if violated and not is_baseline and stage != stages[-1][0]:
                 outcome.state = TrialState.REJECTED
                 outcome.reason = f"violates the constraint on {violated}"
-                break
+                return
+        outcome.deployment = candidate.deployment if candidate.is_deployed else None
+        if outcome.values.keys() != self.plan.metrics.keys():
+            outcome.state = TrialState.SCREENED
 
     def _expected_to_fit(self, candidate: Candidate, outcome: Outcome) -> bool:
         """Check whether a design with learned shapes is expected to meet the constraints."""
@@ -132,7 +157,9 @@ class Evaluator:
         outcome.violations = self.plan.violations(values, self.baseline)
         return ", ".join(outcome.violated)
 
-    def _reading(self, candidate: Candidate, name: str, repeat: bool) -> Measurement:
+    def _reading(
+        self, candidate: Candidate, name: str, repeat: bool, later: Set[str]
+    ) -> Measurement | None:
         design, metric = candidate.design, self.plan.metrics[name]
         known = None if repeat else self.lookup.find(name, design)
         if known is None and self.lookup.timed(name):
@@ -142,6 +169,8 @@ class Evaluator:
             if metric.stage == "trained":
                 self.weights.adopt(design.id)
             return known
+        if name in later:
+            return None
         self.on_status(Event(kind=_KINDS[metric.stage], design=design.id))
         reading = read_metric(name, metric, candidate)
         if metric.stage == "trained":

@@ -4,15 +4,15 @@
 again, and a trial that is missing in the tables of Optuna is added again under its number.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from dsx.analysis import TrialState
+from dsx.analysis import MEASURED, TrialState
 from dsx.conv import ConvSpec
 from dsx.errors import SpecError
 from dsx.search.evaluator import Evaluator
+from dsx.search.sampling.encoding import parameters, sample
 from dsx.search.sampling.study import SampledTrial, StudySampler
-from dsx.space import Design, SearchSpace, Value
-from dsx.space.options import SlotOptions
+from dsx.space import Design, SearchSpace
 from dsx.store.studies import Outcome, Study, Trials, load_measured, load_spec
 
 Tell = Callable[[SampledTrial, Outcome], None]
@@ -39,7 +39,7 @@ class Repair:
     def run(self) -> None:
         """Measure designs with missing measurements, then add missing trials to Optuna."""
         for number in self._incomplete():
-            design = self._design(number)
+            design = self.design(number)
             if design is None:
                 self.trials.lose(number)
                 continue
@@ -59,8 +59,15 @@ class Repair:
             and not any(wanted <= of for of in measured.get(self.trials.designs[number] or "", ()))
         ]
 
-    def _design(self, number: int) -> Design | None:
-        """Find the design of a trial by its row, or by its parameters in Optuna."""
+    def design(self, number: int) -> Design | None:
+        """Find the design of a trial by its row, or by its parameters in Optuna.
+
+        Args:
+            number: Number of the trial.
+
+        Returns:
+            The design; None if it is lost.
+        """
         identity = self.trials.designs[number]
         spec = load_spec(self.study.engine, identity)
         if isinstance(spec, dict):
@@ -73,15 +80,15 @@ class Repair:
                 return design
         params = self.sampler.params(number)
         try:
-            sampled = self.space.sample(lambda name, options: params[name])
+            sampled = sample(self.space, lambda name, options: params[name])
         except KeyError:
             return None
         return sampled if sampled.id == identity else None
 
     def _tell_again(self, number: int) -> None:
         design = None
-        if self.trials.ends.get(number) in (TrialState.COMPLETE, TrialState.REJECTED):
-            design = self._design(number)
+        if self.trials.ends.get(number) in (*MEASURED, TrialState.REJECTED):
+            design = self.design(number)
         params = None if design is None else parameters(self.space, design)
         if design is None or params is None:
             # Optuna requires trial numbers without gaps.
@@ -89,41 +96,4 @@ class Repair:
             return
         self.sampler.enqueue(params)
         trial = self.sampler.ask(at_random=True)
-        self.tell(trial, self.evaluator.evaluate(self.space.sample(trial.suggest)))
-
-
-def parameters(space: SearchSpace, design: Design) -> dict[str, Value] | None:
-    """Find the parameters with which a space samples a design.
-
-    Args:
-        space: The search space.
-        design: The design.
-
-    Returns:
-        Parameter to option; None if the design is not in the space.
-    """
-    found: dict[str, Value] = {}
-    for choices in space.slot_options:
-        options = _options(choices, design)
-        if options is None:
-            return None
-        found |= options
-    return found
-
-
-def _options(choices: SlotOptions, design: Design) -> dict[str, Value] | None:
-    """Search the options of some slots for those of a design."""
-    wanted = {slot.name: design.specs[slot.name] for slot in choices.slots}
-    remaining: list[dict[str, Value]] = [{}]
-    while remaining:
-        params = remaining.pop()
-
-        def pick(name: str, options: Sequence[Value], params: dict[str, Value] = params) -> Value:
-            if name not in params:
-                remaining.extend({**params, name: option} for option in options[1:])
-                params[name] = options[0]
-            return params[name]
-
-        if choices.sample(pick) == wanted:
-            return params
-    return None
+        self.tell(trial, self.evaluator.recall(sample(self.space, trial.suggest)))

@@ -5,11 +5,20 @@ one is selected, and `_deploy.py` deploys a whole network.
 """
 
 from dsx.conv.deploy._base import Form
-from dsx.conv.deploy._choose import EAGER, SCREEN_SECONDS, Choice, Runner, candidates, choose
+from dsx.conv.deploy._choose import (
+    DENSE,
+    EAGER,
+    SCREEN_SECONDS,
+    Choice,
+    Runner,
+    candidates,
+    choose,
+)
 from dsx.conv.deploy._deploy import Deployed, deploy
 from dsx.conv.deploy._structure import Structure, structure, tensor_facts
 
 __all__ = [
+    "DENSE",
     "EAGER",
     "SCREEN_SECONDS",
     "Choice",

@@ -36,6 +36,8 @@ class Metric:
             the usual noise of the stage.
         closed_form: Function that returns the value for the cost of a design; None if there is no
             closed form.
+        sums_forms: Whether the value is about a constant plus the sum of the times of the deployed
+            forms of the convolutions, so that timed selections of forms predict it.
         always: Whether the metric is measured in every space that supports it.
         rank: Position in lists of the metrics of a stage; smaller ranks come first.
         read_interleaved: Function that measures several candidates by interleaved timing, so that
@@ -55,6 +57,7 @@ class Metric:
     protocol: Callable[[SearchSpace], Mapping[str, Any]]
     noise: Noise | None = None
     closed_form: Callable[[Cost], float] | None = None
+    sums_forms: bool = False
     always: bool = False
     rank: int = 10
     read_interleaved: (

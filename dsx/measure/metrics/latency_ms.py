@@ -121,6 +121,7 @@ METRIC = Metric(
     unit="ms",
     direction="minimize",
     stage="timed",
+    sums_forms=True,
     read=read,
     read_interleaved=read_latencies,
     protocol=protocol,

@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from weakref import WeakSet
 
@@ -41,13 +41,20 @@ class StudySampler:
         name: Name of the study.
         directions: Direction of each objective.
         seed: Random seed.
+        sampler: Name of a sampler of Optuna, one of `SAMPLERS`.
     """
 
     def __init__(
-        self, engine: Engine, name: str, directions: Mapping[str, Direction], seed: int
+        self,
+        engine: Engine,
+        name: str,
+        directions: Mapping[str, Direction],
+        seed: int,
+        sampler: str = "tpe",
     ) -> None:
         self._objectives = list(directions)
         self._seed = seed
+        self._sampler = SAMPLERS[sampler]
         with opened(engine) as rdb:
             self._study = _intact_study(rdb, name, list(directions.values()))
             with warnings.catch_warnings():
@@ -76,8 +83,14 @@ class StudySampler:
         count = len(self._study.get_trials(deepcopy=False))
         # With a constant seed, a resumed study would sample the same designs again.
         seed = int(hashlib.sha256(f"{self._seed}/{count}".encode()).hexdigest()[:8], 16)
-        self._study.sampler = optuna.samplers.RandomSampler(seed) if at_random else _tpe(seed)
+        create = SAMPLERS["random"] if at_random else self._sampler
+        self._study.sampler = create(seed)
         return SampledTrial(self._study, self._study.ask(), self._objectives)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the parameters of the next trial are fixed already."""
+        return bool(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
 
     @property
     def count(self) -> int:
@@ -228,6 +241,14 @@ def _tpe(seed: int) -> optuna.samplers.BaseSampler:
         return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
 
 
+SAMPLERS: Mapping[str, Callable[[int], optuna.samplers.BaseSampler]] = {
+    "tpe": _tpe,
+    "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed),
+    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+}
+"""Samplers of Optuna by the name that users give."""
+
+
 class SampledTrial:
     """One trial of the Optuna study.
 
@@ -276,8 +297,10 @@ class SampledTrial:
         self._constrain(violations)
         self._study.tell(self._trial, [values[name] for name in self._objectives])
 
-    def reject(self, violations: Mapping[str, float]) -> None:
-        """Report to the sampler that the design was rejected, because it violates a constraint.
+    def prune(self, violations: Mapping[str, float]) -> None:
+        """Report to the sampler that some objectives are not measured.
+
+        The design violates a constraint, or is unlikely to be on the front.
 
         Args:
             violations: Violations by constraint, as far as they are known.

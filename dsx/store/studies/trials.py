@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.orm import Session
 
-from dsx.analysis import TrialState
+from dsx.analysis import MEASURED, DeploymentFacts, Measurement, TrialState
 from dsx.store.database.schema import (
     TrialDetailRow,
     TrialRow,
@@ -19,10 +19,13 @@ class Outcome:
     """The outcome of the evaluation of a design.
 
     Args:
-        state: Complete if all metrics were measured, rejected if the design violated a constraint
-            before that, failed if an error occurred.
-        reason: Reason of a rejection or failure, in one line.
+        state: Complete if all metrics were measured, screened or stopped if the models of the
+            search left some out, rejected if the design violated a constraint before that, failed
+            if an error occurred.
+        reason: Reason of the state, in one line; usually empty for a complete trial.
         values: Measured values by metric.
+        readings: The measurements by metric.
+        deployment: Facts of the deployed network, if the design was deployed.
         violations: Violation by constraint, where measured; positive if the constraint is violated.
         traceback: Traceback of a failure; empty for any other outcome.
     """
@@ -30,6 +33,8 @@ class Outcome:
     state: TrialState
     reason: str = ""
     values: dict[str, float] = field(default_factory=dict)
+    readings: dict[str, Measurement] = field(default_factory=dict)
+    deployment: DeploymentFacts | None = None
     violations: dict[str, float] = field(default_factory=dict)
     traceback: str = ""
 
@@ -41,9 +46,12 @@ class Outcome:
     @property
     def feasible(self) -> bool:
         """Whether the design is completed and violates no constraint."""
-        return self.state == TrialState.COMPLETE and all(
-            violation <= 0 for violation in self.violations.values()
-        )
+        return self.state == TrialState.COMPLETE and self.meets_constraints
+
+    @property
+    def meets_constraints(self) -> bool:
+        """Whether the design violates no constraint, as far as known."""
+        return all(violation <= 0 for violation in self.violations.values())
 
 
 class Trials:
@@ -57,8 +65,8 @@ class Trials:
         counts: Number of trials by state.
         seen: Ids of evaluated designs, which are not evaluated again.
         complete: Ids of designs that were completed in earlier runs.
-        ends: State of each trial of earlier runs that ended, by number.
-        designs: Design id of each trial of earlier runs, by number.
+        ends: State of each trial that ended, by number.
+        designs: Design id of each trial, by number.
         next: Lowest possible number of the next trial.
     """
 
@@ -77,6 +85,17 @@ class Trials:
         self.designs = {row.number: row.design for row in rows}
         self.next = max(self.designs, default=-1) + 1
 
+    def numbers(self, state: TrialState) -> list[int]:
+        """List the trials in a state.
+
+        Args:
+            state: State of trials that ended.
+
+        Returns:
+            Their numbers.
+        """
+        return [number for number, own in self.ends.items() if own == state]
+
     def start(self, number: int, design: str) -> None:
         """Store a trial before anything is measured.
 
@@ -87,6 +106,7 @@ class Trials:
         row = TrialRow(study=self._study, number=number, design=design, state=TrialState.RUNNING)
         with Session(self._engine) as session, session.begin():
             session.add(row)
+        self.designs[number] = design
 
     def end(self, number: int, design: str, outcome: Outcome) -> None:
         """Store the outcome of a trial.
@@ -148,6 +168,7 @@ class Trials:
             row.ended_at = now()
             self._detail(session, number, outcome)
         self.counts[outcome.state] += 1
+        self.ends[number] = outcome.state
 
     def _detail(self, session: Session, number: int, outcome: Outcome) -> None:
         """Replace the details of a trial, which may have been evaluated before."""
@@ -162,6 +183,11 @@ class Trials:
                     violations=outcome.violated,
                 )
             )
+
+    @property
+    def measured(self) -> int:
+        """The number of designs that count for the requested number of designs."""
+        return sum(self.counts[state] for state in MEASURED)
 
     @property
     def total(self) -> int:
