@@ -128,8 +128,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> str:
     from tests.search.spaces import STATIC, TINY
 
     storage = f"sqlite:///{tmp_path_factory.mktemp('finished')}/dsx.db"
-    dsx.search(STATIC, trials=6, storage=storage)
-    dsx.search(TINY, trials=4, storage=storage)
+    dsx.search(STATIC, trials=6, storage=storage, sampler="random")
+    dsx.search(TINY, trials=4, storage=storage, sampler="random")
     return storage
 
 

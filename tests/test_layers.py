@@ -37,9 +37,11 @@ IMPORTERS = {
     "PIL": ["data/"],
     "yaml": ["space/yaml/", "export/bundle.py"],
     "scipy": [
-        "analysis/", "measure/timing/statistics.py", "measure/metrics/accuracy.py",
+        "analysis/",
+        "measure/timing/statistics.py",
+        "measure/metrics/accuracy.py",
         "search/screening/",
-    ],  # fmt: skip
+    ],
     "pyarrow": ["data/_parquet_files.py"],
     "triton": ["conv/native/gpu/kernels.py"],
     "pynvml": ["measure/machine/nvml.py"],

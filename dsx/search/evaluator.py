@@ -71,17 +71,28 @@ class Evaluator:
             design: The design; the baseline must have been evaluated before.
 
         Returns:
-            The outcome: complete if all metrics are stored, rejected if those that are violate a
-            constraint, otherwise screened.
+            The outcome: rejected if a constraint is violated as in the evaluation, complete if all
+            metrics are stored, otherwise screened.
         """
         outcome = Outcome(state=TrialState.COMPLETE)
-        for name in self.plan.metrics:
-            if (reading := self.lookup.find(name, design)) is not None:
-                outcome.readings[name], outcome.values[name] = reading, reading.value
-        violated = self._check(outcome, outcome.values)
+        for stage, names in self.plan.stages(design):
+            for name in names:
+                if (reading := self.lookup.find(name, design)) is not None:
+                    outcome.readings[name], outcome.values[name] = reading, reading.value
+            if self._rejects(design, stage, outcome):
+                return outcome
         if outcome.values.keys() != self.plan.metrics.keys():
-            outcome.state = TrialState.REJECTED if violated else TrialState.SCREENED
+            outcome.state = TrialState.SCREENED
         return outcome
+
+    def _rejects(self, design: Design, stage: Stage, outcome: Outcome) -> bool:
+        """Check the constraints after a stage; return whether the evaluation ends there."""
+        violated = self._check(outcome, outcome.values)
+        if not violated or not design.changed or stage == self.plan.stages(design)[-1][0]:
+            return False
+        outcome.state = TrialState.REJECTED
+        outcome.reason = f"violates the constraint on {violated}"
+        return True
 
     def _evaluate(self, design: Design, later: Set[str]) -> Outcome:
         outcome = Outcome(state=TrialState.COMPLETE)
@@ -113,10 +124,7 @@ class Evaluator:
                     outcome.readings[name], outcome.values[name] = reading, reading.value
             if is_baseline:
                 self.baseline = outcome.values
-            violated = self._check(outcome, outcome.values)
-            if violated and not is_baseline and stage != stages[-1][0]:
-                outcome.state = TrialState.REJECTED
-                outcome.reason = f"violates the constraint on {violated}"
+            if self._rejects(design, stage, outcome):
                 return
         outcome.deployment = candidate.deployment if candidate.is_deployed else None
         if outcome.values.keys() != self.plan.metrics.keys():

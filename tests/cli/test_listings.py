@@ -34,8 +34,8 @@ def test_space_lists_the_same_slots_as_csv(tmp_path: Path) -> None:
 def test_space_reports_whether_constraints_can_be_met(tmp_path: Path) -> None:
     ended = dsx("space", STATIC, folder=tmp_path)
     assert ended.code == 0
-    assert "constraint flops <= 80%: can be met" in ended.out
-    hopeless = varied(STATIC, tmp_path, "<= 80%", "<= 1%")
+    assert "constraint flops <= 50%: can be met" in ended.out
+    hopeless = varied(STATIC, tmp_path, "<= 50%", "<= 1%")
     ended = dsx("space", hopeless, folder=tmp_path)
     assert ended.code == 1
     assert "constraint flops <= 1%: no design can meet this: the smallest has 5,024" in ended.out
@@ -78,7 +78,7 @@ def test_ls_lists_one_study_and_no_failures_if_there_are_none(used: Path) -> Non
 
 @pytest.mark.parametrize("name", ["table", "json", "csv"])
 def test_ls_of_an_empty_database_is_empty(tmp_path: Path, name: str) -> None:
-    hopeless = varied(STATIC, tmp_path, "<= 80%", "<= 1%")
+    hopeless = varied(STATIC, tmp_path, "<= 50%", "<= 1%")
     assert dsx("search", hopeless, folder=tmp_path).code == 2
     ended = dsx("ls", "--format", name, folder=tmp_path)
     assert (ended.code, ended.err) == (0, "")

@@ -114,8 +114,8 @@ def test_the_reason_of_an_early_end_is_reported(tmp_path: Path) -> None:
         ("data: digits", "data: digts", "static.yaml:4: data: no dataset called 'digts'"),
         ("groups: [1, 2]", "groups: [[1]]", "static.yaml:6: slots.0.groups.0: "),
         ('"stages.*"', '"stage.*"', "static.yaml:6: slots.0.match: 'stage.*' matches no slot"),
-        ('"<= 80%"', '"<= 1%"', "static.yaml:8: constraints.flops: no design can meet this"),
-        ('"<= 80%"', '"< 80%"', "static.yaml:8: constraints.flops: '< 80%' is not a bound"),
+        ('"<= 50%"', '"<= 1%"', "static.yaml:8: constraints.flops: no design can meet this"),
+        ('"<= 50%"', '"< 50%"', "static.yaml:8: constraints.flops: '< 50%' is not a bound"),
         ("minimize,", "minimise,", "static.yaml:7: objectives.params: 'minimise' is not allowed"),
         ("small_cnn", "small_cn", "static.yaml:2: model: no net called 'small_cn'"),
         ("small_cnn", "mypkg.models:tiny", "static.yaml:2: model: cannot import 'mypkg.models'"),
@@ -233,7 +233,7 @@ def test_if_some_candidates_fail_the_search_succeeds(tmp_path: Path) -> None:
 
 
 def test_the_constraint_that_most_candidates_violate_is_shown(tmp_path: Path) -> None:
-    space = varied(STATIC, tmp_path, '{flops: "<= 80%"}', '{flops: "<= 80%", params: "<= 42%"}')
+    space = varied(STATIC, tmp_path, '{flops: "<= 50%"}', '{flops: "<= 50%", params: "<= 42%"}')
     ended = dsx("search", space, "--trials", 3, folder=tmp_path)
     notes = [line for line in ended.err.splitlines() if "candidates violate a constraint" in line]
     assert len(notes) == 1 and " x params (first: #" in notes[0], ended

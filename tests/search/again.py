@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from dsx.analysis.measurement import Measurement
 from dsx.measure.machine import load as busy
 from dsx.measure.timing import interleaved as rounds
-from dsx.search import loop
 from dsx.search.loop import FinalTiming, search
+from dsx.search.run import timings
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import MeasurementRow
 from tests.search.forms import let_forms_be
@@ -82,7 +82,7 @@ def readings(storage: str, metric: str = "latency_ms") -> dict[str, int]:
 def let_machine_be(is_busy: bool, patch: pytest.MonkeyPatch) -> None:
     """Patch the load of the machine, and let every reading converge."""
     since, estimated = busy.load_since, rounds._Rounds._estimate
-    for module, name in ((busy, "load_since"), (loop, "load_since")):
+    for module, name in ((busy, "load_since"), (timings, "load_since")):
         patch.setattr(module, name, lambda *looks: since(*looks)._replace(noisy=is_busy))
     patch.setattr(rounds._Rounds, "_estimate", lambda *given: (estimated(*given)[0], True))
     patch.setattr(Measurement, "relative_width", 0.0)

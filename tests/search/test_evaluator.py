@@ -40,7 +40,7 @@ def test_a_design_that_violates_a_counted_constraint_is_neither_timed_nor_traine
     objectives = "objectives: {accuracy: maximize, latency_ms: minimize}"
     bounded = f'{objectives}\nconstraints: {{params: "<= 60%"}}'
     space = varied(TIMED, tmp_path, objectives, bounded)
-    search(space, trials=2, storage=storage)
+    search(space, trials=2, storage=storage, sampler="random")
     ends = trials(storage, "timed")
     rejected = [row for row in ends if row.state == TrialState.REJECTED]
     assert rejected

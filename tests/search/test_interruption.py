@@ -44,7 +44,8 @@ def check_end(storage: str, study: str, complete: int) -> None:
     assert rows(storage, LeaseRow) == []
     told = optuna.load_study(study_name=study, storage=storage).trials
     assert not [trial for trial in told if trial.state == OptunaState.RUNNING]
-    assert len([trial for trial in told if trial.state == OptunaState.COMPLETE]) == complete
+    done = [trial for trial in told if trial.state == OptunaState.COMPLETE]
+    assert len({tuple(sorted(trial.params.items())) for trial in done}) == complete
     trained = "accuracy" in found.objectives
     kept = found.front_ids | {found.baseline} if trained else set()
     perhaps = {entry.id for entry in found.possible} if trained else set()

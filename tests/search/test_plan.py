@@ -67,7 +67,7 @@ def test_expensive_metrics_are_measured_only_if_requested(storage: str) -> None:
 
 
 def test_a_constraint_is_measured_even_if_it_is_no_objective(tmp_path: Path) -> None:
-    space = varied(STATIC, tmp_path, 'flops: "<= 80%"', 'accuracy: ">= 0.5"')
+    space = varied(STATIC, tmp_path, 'flops: "<= 50%"', 'accuracy: ">= 0.5"')
     assert "accuracy" in find_metrics(load_space(space))
 
 
@@ -75,7 +75,7 @@ def test_a_constraint_is_measured_even_if_it_is_no_objective(tmp_path: Path) -> 
     ("old", "new", "place"),
     [
         ("flops: minimize", "latncy_ms: minimize", "objectives.latncy_ms"),
-        ('flops: "<= 80%"', 'latncy_ms: "<= 80%"', "constraints.latncy_ms"),
+        ('flops: "<= 50%"', 'latncy_ms: "<= 50%"', "constraints.latncy_ms"),
     ],
 )
 def test_an_unknown_metric_is_named_with_its_line(
@@ -95,7 +95,7 @@ def test_an_unknown_metric_is_named_with_its_line(
 def test_an_unsupported_metric_is_rejected_with_its_line(tmp_path: Path, key: str) -> None:
     old, new = {
         "objectives": ("flops: minimize", "peak_memory_mb: minimize"),
-        "constraints": ('flops: "<= 80%"', 'peak_memory_mb: "<= 80%"'),
+        "constraints": ('flops: "<= 50%"', 'peak_memory_mb: "<= 50%"'),
     }[key]
     text = varied(STATIC, tmp_path, old, new).read_text()
     own = tmp_path / "own.yaml"
@@ -143,7 +143,7 @@ def test_a_foreign_metric_says_by_one_type_why_it_is_unsupported(
 def test_a_constraint_that_nothing_meets_is_found_before_the_first_trial(
     storage: str, tmp_path: Path, bound: str, problem: str
 ) -> None:
-    space = varied(STATIC, tmp_path, 'flops: "<= 80%"', bound)
+    space = varied(STATIC, tmp_path, 'flops: "<= 50%"', bound)
     name = bound.partition(":")[0]
     (found,) = unmet_constraints(load_space(space)).items()
     assert found[0] == name
@@ -155,7 +155,7 @@ def test_a_constraint_that_nothing_meets_is_found_before_the_first_trial(
 def test_bounds_at_the_ends_of_the_range_can_be_met(tmp_path: Path) -> None:
     least, most = load_space(STATIC).cost_range()
     for bound in (f"<= {least.flops}", f">= {most.flops}"):
-        space = varied(STATIC, tmp_path, "<= 80%", bound)
+        space = varied(STATIC, tmp_path, "<= 50%", bound)
         assert unmet_constraints(load_space(space)) == {}
 
 

@@ -7,7 +7,7 @@ import optuna
 import pytest
 
 from dsx import front, search
-from dsx.search.repair import parameters
+from dsx.search.sampling.encoding import parameters, sample
 from dsx.search.sampling.study import StudySampler
 from dsx.space import SearchSpace, load_space
 from dsx.store.database.engine import open_database
@@ -33,7 +33,7 @@ def test_the_parameters_of_a_design_sample_it_again(storage: str, space: object)
     loaded = load_space(str(space))
     sampler = StudySampler(open_database(storage, create=True), "s", loaded.file.objectives, seed=0)
     for _ in range(5):
-        design = loaded.sample(sampler.ask(at_random=True).suggest)
+        design = sample(loaded, sampler.ask(at_random=True).suggest)
         found = parameters(loaded, design)
         assert found is not None
         assert _drawn(loaded, found) == design.id
@@ -41,7 +41,7 @@ def test_the_parameters_of_a_design_sample_it_again(storage: str, space: object)
 
 def _drawn(space: SearchSpace, found: object) -> str:
     assert isinstance(found, dict)
-    return space.sample(lambda name, options: found[name]).id
+    return sample(space, lambda name, options: found[name]).id
 
 
 def test_missing_trials_are_added_to_optuna_again(copied: str) -> None:

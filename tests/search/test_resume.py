@@ -44,7 +44,7 @@ JSON = st.recursive(
         ("width: 4", "width: 8", "model_args.width was 4, is 8"),
         ("groups: [1, 2]", "groups: [1, 2, 4]", r"slots.0.groups was \[1, 2\], is \[1, 2, 4\]"),
         ("groups: [1, 2]", "groups: [2, 1]", r"slots.0.groups was \[1, 2\], is \[2, 1\]"),
-        ("<= 80%", "<= 70%", 'constraints.flops was "<= 80%", is "<= 70%"'),
+        ("<= 50%", "<= 70%", 'constraints.flops was "<= 50%", is "<= 70%"'),
         ("\nconstraints:", "\ntrain: {epochs: 2}\nconstraints:", "train.epochs was absent, is 2"),
         (", flops: minimize", "", 'objectives.flops was "minimize", is absent'),
     ],

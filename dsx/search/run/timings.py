@@ -86,5 +86,8 @@ def flagged(front: Front, study: Study) -> list[Entry]:
     Args:
         front: The front.
         study: The study.
+
+    Returns:
+        The designs, as of `flagged_designs`.
     """
     return flagged_designs(front, study.device.fingerprint)

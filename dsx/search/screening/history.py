@@ -53,6 +53,9 @@ def reading_of(measurement: Measurement) -> Reading:
 
     Args:
         measurement: Measurement of a metric.
+
+    Returns:
+        Its value with the standard error.
     """
     examples = measurement.examples
     return Reading(

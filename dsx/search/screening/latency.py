@@ -103,7 +103,9 @@ class LatencyModel:
     def _measured(self) -> tuple[Rows, Values]:
         """Return the timed designs except the baseline, and their latencies."""
         own = [(row, latency) for row, latency in self._timed if row.any()]
-        rows = np.array([row for row, _ in own], dtype=np.intp).reshape(len(own), len(self.tables.slots))
+        rows = np.array([row for row, _ in own], dtype=np.intp).reshape(
+            len(own), len(self.tables.slots)
+        )
         return rows, np.array([latency for _, latency in own])
 
     def _factor(self) -> float:

@@ -60,6 +60,9 @@ class ClosedForm:
 
         Args:
             rows: (n, slots) numbers of settings.
+
+        Returns:
+            Medians and standard deviations in the unit of the metric.
         """
         values = self._values(rows)
         return Predicted(values, np.abs(values) * self.deviation * self.tables.learned(rows))
@@ -90,6 +93,9 @@ class Timed:
 
         Args:
             rows: (n, slots) numbers of settings.
+
+        Returns:
+            Medians and standard deviations in the unit of the metric.
         """
         values = self.latency.predict(rows)
         return Predicted(values, values * self.latency.scatter)
@@ -119,6 +125,9 @@ class Fitted:
 
         Args:
             rows: (n, slots) numbers of settings.
+
+        Returns:
+            Means and standard deviations on the scale.
         """
         if self.process is not None:
             return self.process.predict(rows)
@@ -129,6 +138,9 @@ class Fitted:
 
         Args:
             rows: (n, slots) numbers of settings.
+
+        Returns:
+            Medians and standard deviations in the unit of the metric.
         """
         mean, deviation = self.distribution(rows)
         ends = self.scale.back(mean - deviation), self.scale.back(mean + deviation)

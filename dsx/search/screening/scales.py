@@ -59,18 +59,39 @@ class LogErrors:
     offset: float
 
     def of(self, costs: Values) -> Values:
-        """Convert costs to this scale; see `Scale`."""
+        """Convert costs to this scale.
+
+        Args:
+            costs: (n,) costs.
+
+        Returns:
+            (n,) values on this scale.
+        """
         errors = np.clip(costs + self.offset, 0.0, 1.0) * self.examples
         found: Values = np.log((errors + 0.5) / (self.examples + 1))
         return found
 
     def back(self, values: Values) -> Values:
-        """Convert values on this scale to costs; see `Scale`."""
+        """Convert values on this scale to costs.
+
+        Args:
+            values: Values of any shape.
+
+        Returns:
+            Costs of the same shape.
+        """
         found: Values = self._shares(np.exp(values)) - self.offset
         return found
 
     def shortfall(self, predicted: Normal, limit: float) -> Values:
-        """Compute the expected amount by which costs are below a limit; see `Scale`.
+        """Compute the expected amount by which costs are below a limit.
+
+        Args:
+            predicted: Distributions of n values on this scale.
+            limit: The limit, a cost.
+
+        Returns:
+            (n,) expectations of max(0, limit - cost).
 
         Source:
             F. Black, M. Scholes, The pricing of options and corporate liabilities, 1973, equation
@@ -118,21 +139,41 @@ class Ranks:
         """Costs per unit of the scores, with which the scale continues beyond the known costs."""
 
     def of(self, costs: Values) -> Values:
-        """Convert costs to this scale; see `Scale`."""
+        """Convert costs to this scale.
+
+        Args:
+            costs: (n,) costs.
+
+        Returns:
+            (n,) values on this scale.
+        """
         beyond = (costs - np.clip(costs, self.costs[0], self.costs[-1])) / self.slope
         found: Values = np.interp(costs, self.costs, self.scores) + beyond
         return found
 
     def back(self, values: Values) -> Values:
-        """Convert values on this scale to costs; see `Scale`."""
+        """Convert values on this scale to costs.
+
+        Args:
+            values: Values of any shape.
+
+        Returns:
+            Costs of the same shape.
+        """
         beyond = (values - np.clip(values, self.scores[0], self.scores[-1])) * self.slope
         found: Values = np.interp(values, self.scores, self.costs) + beyond
         return found
 
     def shortfall(self, predicted: Normal, limit: float) -> Values:
-        """Compute the expected amount by which costs are below a limit; see `Scale`.
+        """Compute the expected amount by which costs are below a limit.
 
-        The expectation is the mean over equally probable values.
+        Args:
+            predicted: Distributions of n values on this scale.
+            limit: The limit, a cost.
+
+        Returns:
+            (n,) expectations of max(0, limit - cost),
+            each the mean over equally probable values.
         """
         nodes = ndtri((np.arange(NODES) + 0.5) / NODES)
         costs = self.back(predicted.mean[:, None] + nodes * predicted.deviation[:, None])

@@ -72,6 +72,9 @@ class Tables:
         Args:
             space: The search space.
             seed: Random seed of the sample where a slot has too many settings.
+
+        Returns:
+            The tables.
         """
         rng = np.random.default_rng(seed)
         chosen = [_settings(options, rng) for options in space.slot_options]
@@ -178,6 +181,9 @@ class Tables:
 
         Args:
             row: (slots,) numbers of settings.
+
+        Returns:
+            The design.
         """
         specs: dict[str, ConvSpec] = {}
         for number, table in zip(row.tolist(), self.slots, strict=True):

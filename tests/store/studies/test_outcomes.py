@@ -156,6 +156,6 @@ def test_a_study_that_is_created_again_has_no_old_details(storage: str, tmp_path
         0,
         Outcome(state=TrialState.FAILED, reason="why", traceback="old"),
     )
-    other = load_space(varied(STATIC, tmp_path, "<= 80%", "<= 90%"))
+    other = load_space(varied(STATIC, tmp_path, "<= 50%", "<= 90%"))
     create_or_resume("s", make_plan(other, measurements), measurements, seed=0, engine=engine)
     assert rows(storage, TrialDetailRow) == []
