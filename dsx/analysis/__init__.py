@@ -34,7 +34,9 @@ from dsx.analysis.rank_correlation import (
     tau,
 )
 from dsx.analysis.reasons import (
+    CHECKED,
     MEASURED,
+    NOT_TIMED,
     Outcomes,
     Reason,
     TrialState,
@@ -43,7 +45,9 @@ from dsx.analysis.reasons import (
 )
 
 __all__ = [
+    "CHECKED",
     "MEASURED",
+    "NOT_TIMED",
     "SHARES",
     "Agreement",
     "DeploymentFacts",

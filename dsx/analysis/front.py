@@ -44,12 +44,12 @@ class MetricKind(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A completed design of a study.
+    """A measured design of a study.
 
     Attributes:
         id: Design id, 12 hexadecimal digits.
         trial: Number of the trial that evaluated the design first.
-        feasible: Whether the design meets all constraints of the space.
+        feasible: Whether the design has all objectives and meets all constraints of the space.
         metrics: Estimates by metric; a feasible entry has all objectives.
         spec: Name of a slot to the dials of its spec.
         description: Notations of the slots of the design.
@@ -58,6 +58,7 @@ class Entry:
         device: Fingerprint of the device on which all metrics were measured.
         deployed: Id of the deployed network on that device; None if not deployed.
         deployed_counts: Params and FLOPs of the deployed network by metric, as far as known.
+        missing: Objective to the reason for which it was not measured; empty if all were.
     """
 
     id: str
@@ -71,6 +72,7 @@ class Entry:
     device: str = ""
     deployed: str | None = None
     deployed_counts: Mapping[str, int] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +85,7 @@ class Front:
         objectives: Objective to direction, in the order of the space.
         units: Metric to unit.
         kinds: Metric to stage and refinement.
-        entries: Completed designs, all different, in trial order.
+        entries: Measured designs, all different, in trial order.
         baseline: Design id of the baseline.
         reference: Objective to the value of the reference point, with its original sign.
         conditions: Human-readable notes about the conditions of the measurements.
@@ -295,7 +297,7 @@ class Front:
     @property
     def empty_reason(self) -> str:
         """The reason why no design is on the front, as a sentence without full stop."""
-        if self.entries:
+        if any(not entry.missing for entry in self.entries):
             return "No design meets the constraints"
         if damaged := self.conditions.get("damaged"):
             return f"No design has all of its measurements: {damaged}"

@@ -35,6 +35,10 @@ class TrialState(StrEnum):
 
 MEASURED = (TrialState.COMPLETE, TrialState.SCREENED, TrialState.STOPPED)
 """States of the trials that count as designs of a search, which are as many as requested."""
+NOT_TIMED = "not timed, because the models expect other designs to dominate it"
+"""Reason of a screened trial."""
+CHECKED = "timed at the end, as a check of the models"
+"""Reason of a completed trial whose design was screened before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +58,16 @@ class Reason:
 class Outcomes:
     """Outcomes of the trials of a study.
 
-    A candidate is a design other than the baseline that is completed, was rejected by a constraint,
-    or failed.
+    A candidate is a design other than the baseline that was evaluated.
 
     Attributes:
         counts: Number of trials by state.
         complete: Number of candidates that are completed.
         rejected: Number of candidates that were rejected by a constraint.
         failed: Number of candidates that failed.
+        left_out: Number of candidates of which the search left out a measurement, because they are
+            unlikely to be on the front.
+        checked: Numbers of the trials of which it was taken at the end, as a check.
         violating: Number of candidates that violate a constraint, whether rejected or completed.
         failures: Reasons of the failed candidates, the most common first.
         violations: Violated constraints, the most common first; a candidate may violate several.
@@ -73,6 +79,8 @@ class Outcomes:
     complete: int = 0
     rejected: int = 0
     failed: int = 0
+    left_out: int = 0
+    checked: tuple[int, ...] = ()
     violating: int = 0
     failures: tuple[Reason, ...] = ()
     violations: tuple[Reason, ...] = ()
@@ -82,7 +90,7 @@ class Outcomes:
     @property
     def candidates(self) -> int:
         """Number of candidates."""
-        return self.complete + self.rejected + self.failed
+        return self.complete + self.rejected + self.failed + self.left_out
 
     @property
     def all_failed(self) -> bool:

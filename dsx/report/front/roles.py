@@ -10,6 +10,7 @@ class Role(StrEnum):
     """The role of a design relative to the front of its study."""
 
     INFEASIBLE = "infeasible"
+    LEFT_OUT = "left out"
     DOMINATED = "dominated"
     POSSIBLE = "possible"
     UNCERTAIN = "uncertain"
@@ -59,6 +60,10 @@ LOOKS: dict[Role, Look] = {
         legend="infeasible", glyph="x", hollow_glyph="x", style="dim red", colour="#bdbdbd",
         marker="X", area=22, layer=2, symbol="x", size=7,
     ),
+    Role.LEFT_OUT: Look(
+        legend="not on the front (predicted)", glyph="-", hollow_glyph="-", style="dim",
+        colour="#d9d9d9", marker="v", area=16, layer=2, symbol="triangle-down", size=7,
+    ),
     Role.DOMINATED: Look(
         legend="dominated", glyph="·", hollow_glyph="·", style="dim", colour="#a6a6a6",
         marker="o", area=16, layer=2, symbol="circle", size=7,
@@ -106,6 +111,8 @@ def role(front: Front, entry: Entry) -> Role:
         return Role.FRONT if certain else Role.UNCERTAIN
     if front.membership[entry.id] == Membership.POSSIBLE:
         return Role.POSSIBLE
+    if entry.missing:
+        return Role.LEFT_OUT
     return Role.DOMINATED if entry.feasible else Role.INFEASIBLE
 
 
@@ -163,8 +170,11 @@ def status(front: Front, entry: Entry) -> str:
         entry: One of its designs.
 
     Returns:
-        Such as "on the front", "dominated (uncertain)" or "infeasible".
+        Such as "on the front", "dominated (uncertain)", "infeasible", or the reason for which an
+        objective was not measured.
     """
+    if entry.missing:
+        return next(iter(entry.missing.values()))
     if not entry.feasible:
         return "infeasible"
     position = "on the front" if entry.id in front.front_ids else "dominated"

@@ -7,11 +7,12 @@ import math
 from collections.abc import Mapping
 
 from dsx.analysis import Entry, Estimate, Front, chance_notes
+from dsx.report.front.summary import left_out_notes
 from dsx.report.front.view import metrics
 from dsx.report.text.escape import cell, json_text
 from dsx.report.text.outcomes import outcome_notes, outcomes_json
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Version of the document, from which an archived study is read; raised when a key is added that
 the reader needs, or when a key changes its meaning or is removed."""
 
@@ -49,7 +50,11 @@ def document(front: Front) -> dict[str, object]:
         "knee": front.knee.id if front.has_knee else None,
         "reference": {name: _plain(number) for name, number in front.reference.items()},
         "at_chance": list(front.at_chance),
-        "notes": [*outcome_notes(front.outcomes), *chance_notes(front)],
+        "notes": [
+            *outcome_notes(front.outcomes),
+            *chance_notes(front),
+            *left_out_notes(front),
+        ],
         **outcomes_json(front.outcomes),
         "hypervolume": _plain(front.hypervolume),
         "designs": [_design(front, entry) for entry in front.entries],
@@ -81,7 +86,8 @@ def as_csv(front: Front) -> str:
         A header and a row for each design, in trial order. A metric with an interval in any design
         also has the columns `<name>_low`, `_high`, `_seeds`, `_readings`, `_converged` and
         `_noisy`, and a metric with a chance level `_at_chance`; `device` is the device of a design
-        if the front contains several. Infinite and missing values are empty.
+        if the front contains several, and `missing` the reason for which an objective is missing,
+        if any is. Infinite and missing values are empty.
     """
     measured = [item for entry in front.entries for item in entry.metrics.items()]
     sampled = {name for name, value in measured if not value.exact}
@@ -91,8 +97,10 @@ def as_csv(front: Front) -> str:
         more = [*_SAMPLED] * (name in sampled) + [_CHANCE] * (name in predicted)
         columns += [name, *(f"{name}_{column}" for column in more)]
     device = ["device"] if front.devices else []
+    missing = ["missing"] if any(entry.missing for entry in front.entries) else []
     out = io.StringIO()
-    fields = ["id", "trial", "on_front", "membership", "feasible", *device, *columns, "description"]
+    fields = ["id", "trial", "on_front", "membership", "feasible", *device, *columns, *missing]
+    fields += ["description"]
     writer = csv.DictWriter(out, fields, lineterminator="\n", extrasaction="ignore")
     heading = dict(zip(fields, fields, strict=True))
     rows: list[dict[str, object]] = [{**heading}, *(_row(front, entry) for entry in front.entries)]
@@ -115,6 +123,7 @@ def _design(front: Front, entry: Entry) -> dict[str, object]:
         "fallbacks": entry.fallbacks,
         "deployed": entry.deployed,
         "deployed_counts": dict(entry.deployed_counts),
+        "missing": dict(entry.missing),
     }
 
 
@@ -126,6 +135,7 @@ def _row(front: Front, entry: Entry) -> dict[str, object]:
         "membership": front.membership[entry.id],
         "feasible": json.dumps(entry.feasible),
         "device": entry.device,
+        "missing": "; ".join(f"{name}: {reason}" for name, reason in entry.missing.items()),
         "description": entry.description,
     }
     for name, value in entry.metrics.items():

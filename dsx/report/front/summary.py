@@ -27,6 +27,28 @@ def tally(front: Front) -> str:
     return f"{text} ({certain} certain){more}"
 
 
+def left_out_notes(front: Front) -> list[str]:
+    """Describe how many designs the search left out as unlikely, and whether it was right.
+
+    Args:
+        front: Front of a study.
+
+    Returns:
+        A line, if any design was left out or measured as a check.
+    """
+    left_out, checked = front.outcomes.left_out, set(front.outcomes.checked)
+    if not left_out and not checked:
+        return []
+    designs = "1 design was" if left_out == 1 else f"{left_out} designs were"
+    note = f"{designs} not measured completely, because the models expect others to dominate"
+    if not checked:
+        return [f"{note} {'it' if left_out == 1 else 'them'}"]
+    missed = sum(entry.trial in checked for entry in front.on_front)
+    times = "1 more was" if len(checked) == 1 else f"{len(checked)} more were"
+    found = f"{missed} of these {'is' if missed == 1 else 'are'} on the front"
+    return [f"{note} them; {times} measured at the end as a check: {found}"]
+
+
 def headline(front: Front) -> str:
     """Summarise a study in one line: what the knee of the front gains over the baseline.
 

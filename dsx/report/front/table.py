@@ -18,7 +18,13 @@ from rich.text import Text
 from dsx.analysis import Entry, Front, chance_notes
 from dsx.report.front.deployed import deployed_notes
 from dsx.report.front.roles import LOOKS, Role, glyph, legend, role, status
-from dsx.report.front.summary import headline, highlights, summarised, tally
+from dsx.report.front.summary import (
+    headline,
+    highlights,
+    left_out_notes,
+    summarised,
+    tally,
+)
 from dsx.report.front.view import dense, has_uncertainty, metrics, ranked, ratio, short_ids
 from dsx.report.text.console import transliterate
 from dsx.report.text.numbers import (
@@ -203,6 +209,8 @@ class _View:
             yield self.text("; ".join(self._legend(layout)), "dim")
         if trials := other_trials(front.outcomes):
             yield self.text(f"trials: {trials}", "dim")
+        for note in left_out_notes(front):
+            yield self.text(note, "dim")
         if self.complete:
             yield from (self.text(note, "dim") for note in deployed_notes(front))
         for name, condition in front.conditions.items():

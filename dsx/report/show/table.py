@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from dsx.analysis import Estimate
+from dsx.report.front.roles import status
 from dsx.report.show.rows import (
     Row,
     ShownDesign,
@@ -93,7 +94,12 @@ def _spelled(row: Mapping[str, object], ascii_only: bool) -> Row:
 def _heading(shown: ShownDesign) -> Iterator[str]:
     front, entry = shown.results.front, shown.entry
     place = {"certain": "on the front", "possible": "possibly on the front", "no": "dominated"}
-    standing = place[front.membership[entry.id]] if entry.feasible else "violates a constraint"
+    if entry.missing:
+        standing = status(front, entry)
+    elif entry.feasible:
+        standing = place[front.membership[entry.id]]
+    else:
+        standing = "violates a constraint"
     what = ", ".join([*roles(shown), standing])
     yield f"{front.study} (space {front.space}): #{entry.trial} ({entry.id}), {what}"
     if entry.fallbacks is not None and entry.redesigned:

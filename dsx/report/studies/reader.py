@@ -176,7 +176,10 @@ def _entry(design: Mapping[str, Any]) -> dict[str, Any]:
 def _outcomes(document: Mapping[str, Any]) -> dict[str, Any]:
     candidates = document["candidates"]
     return {
-        **{name: candidates[name] for name in ("complete", "rejected", "failed", "violating")},
+        **{
+            name: candidates[name]
+            for name in ("complete", "rejected", "failed", "violating", "left_out", "checked")
+        },
         "counts": document["trials"],
         "failures": [
             {"text": each["reason"], "trials": each["trials"]} for each in document["failures"]

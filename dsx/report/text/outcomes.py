@@ -12,6 +12,8 @@ MOST_REASONS = 3
 """Maximum number of different reasons in a line."""
 _STATES = {
     TrialState.COMPLETE: "completed",
+    TrialState.SCREENED: "not timed",
+    TrialState.STOPPED: "stopped early",
     TrialState.REJECTED: "rejected by a constraint",
     TrialState.FAILED: "failed",
     TrialState.REPEATED: "repeated",
@@ -137,6 +139,8 @@ def outcomes_json(outcomes: Outcomes) -> dict[str, object]:
             "complete": outcomes.complete,
             "rejected": outcomes.rejected,
             "failed": outcomes.failed,
+            "left_out": outcomes.left_out,
+            "checked": list(outcomes.checked),
             "violating": outcomes.violating,
         },
         "failures": failures_json(outcomes),

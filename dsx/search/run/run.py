@@ -3,7 +3,7 @@
 import time
 
 from dsx.activity import End, Event, Kind, subject
-from dsx.analysis import MEASURED, TrialState, chance_notes
+from dsx.analysis import CHECKED, MEASURED, NOT_TIMED, TrialState, chance_notes
 from dsx.errors import WorkFailed
 from dsx.measure.metrics.flops import space_notes
 from dsx.search.evaluator import Evaluator
@@ -33,10 +33,6 @@ MAX_POSSIBLE = 16
 """Largest number of designs that are kept with their weights because they may be on the front."""
 FRONT_INTERVAL = 20
 """Shortest time between two computations of the front, relative to the duration of one."""
-UNLIKELY = "not timed, because the models expect other designs to dominate it"
-"""Reason of a screened trial."""
-AS_A_CHECK = "timed at the end, as a check of the models"
-"""Reason of a trial whose design was screened before."""
 
 
 class Run:
@@ -219,7 +215,7 @@ class Run:
     def _finish(self, trial: SampledTrial, design: Design, outcome: Outcome) -> None:
         """Store the outcome of a trial, and report it to the samplers."""
         if outcome.state == TrialState.SCREENED:
-            outcome.reason = UNLIKELY
+            outcome.reason = NOT_TIMED
         self.trials.end(trial.number, design.id, outcome)
         self._tell(trial, outcome)
         if not design.changed and outcome.state == TrialState.FAILED:
@@ -241,7 +237,7 @@ class Run:
         self._time_screened({number: designs.pop(number) for number in likely}, "")
         checked = self.screening.to_check([*designs.values()], self.sampler.count)
         ids = {design.id for design in checked}
-        self._time_screened({n: each for n, each in designs.items() if each.id in ids}, AS_A_CHECK)
+        self._time_screened({n: each for n, each in designs.items() if each.id in ids}, CHECKED)
 
     def _time_screened(self, designs: dict[int, Design], reason: str) -> None:
         time_together([*designs.values()], self.later, self.plan, self.study, self._report)

@@ -6,7 +6,15 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dsx.analysis import Outcomes, Reason, TrialState, grouped, most_common
+from dsx.analysis import (
+    CHECKED,
+    MEASURED,
+    Outcomes,
+    Reason,
+    TrialState,
+    grouped,
+    most_common,
+)
 from dsx.store.database.checked import describe_damage
 from dsx.store.database.schema import (
     DesignRow,
@@ -44,9 +52,7 @@ def load_outcomes(session: Session, study: StudyRow) -> Outcomes:
     """
     rows, damaged = read_trials(session, study.name)
     ended = [
-        row
-        for row in rows
-        if row.state in (TrialState.COMPLETE, TrialState.REJECTED, TrialState.FAILED)
+        row for row in rows if row.state in (*MEASURED, TrialState.REJECTED, TrialState.FAILED)
     ]
     candidates = [row for row in ended if row.design != study.baseline]
     states = Counter(row.state for row in candidates)
@@ -64,6 +70,12 @@ def load_outcomes(session: Session, study: StudyRow) -> Outcomes:
         complete=states[TrialState.COMPLETE],
         rejected=states[TrialState.REJECTED],
         failed=states[TrialState.FAILED],
+        left_out=states[TrialState.SCREENED] + states[TrialState.STOPPED],
+        checked=tuple(
+            row.number
+            for row in candidates
+            if row.state == TrialState.COMPLETE and row.reason == CHECKED
+        ),
         violating=len(violating),
         failures=grouped(failed, slot_names(session, study)),
         violations=most_common(

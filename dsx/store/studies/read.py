@@ -1,12 +1,13 @@
 """Fronts and estimates of studies, loaded without writing to the database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dsx.activity import Kind, activity
 from dsx.analysis import (
+    MEASURED,
     Entry,
     Estimate,
     Front,
@@ -62,7 +63,7 @@ def load_front(study: Study, mix_devices: bool = False) -> Front:
         outcomes = load_outcomes(session, row)
         entries = _entries(row, trials, readings, deployed)
     joined = [entry for entry in entries if mix_devices or entry.device == row.device]
-    whole = [entry for entry in joined if row.objectives.keys() <= entry.metrics.keys()]
+    whole = [entry for entry in joined if row.objectives.keys() <= _accounted(entry)]
     _check(row, facts, whole)
     return Front(
         study=row.name,
@@ -92,6 +93,11 @@ def load_front(study: Study, mix_devices: bool = False) -> Front:
     )
 
 
+def _accounted(entry: Entry) -> Set[str]:
+    """Return the metrics of which a design has a value, or a reason for having none."""
+    return entry.metrics.keys() | entry.missing.keys()
+
+
 def _entries(
     study: StudyRow,
     trials: Sequence[tuple[TrialRow, DesignRow]],
@@ -108,7 +114,8 @@ def _entries(
             design,
             devices[design.id],
             deployed.get((design.id, devices[design.id])),
-            values[design.id],
+            values.get(design.id, {}),
+            study,
         )
         for trial, design in trials
     ]
@@ -122,19 +129,19 @@ def _read_again(session: Session, study: StudyRow) -> StudyRow:
 
 
 def complete_trials(session: Session, study: StudyRow) -> list[tuple[TrialRow, DesignRow]]:
-    """Load the completed trials of a study with their designs.
+    """Load the trials of a study whose designs were measured, at least in part.
 
     Args:
         session: Session of the database.
         study: Row of the study.
 
     Returns:
-        The trials in order.
+        The trials in order, with their designs.
     """
     rows = session.execute(
         select(TrialRow, DesignRow)
         .join(DesignRow, DesignRow.id == TrialRow.design)
-        .where(TrialRow.study == study.name, TrialRow.state == TrialState.COMPLETE)
+        .where(TrialRow.study == study.name, TrialRow.state.in_(MEASURED))
         .order_by(TrialRow.number)
     )
     return [(trial, design) for trial, design in rows]
@@ -218,6 +225,7 @@ def _entry(
     device: str,
     deployed: DeployedAs | None,
     metrics: Mapping[str, Estimate],
+    study: StudyRow,
 ) -> Entry:
     redesigned = {name for name, dials in design.spec.items() if dials != _UNCHANGED}
     return Entry(
@@ -234,4 +242,7 @@ def _entry(
         device=device,
         deployed=None if deployed is None else deployed.subject,
         deployed_counts={} if deployed is None else deployed.counts,
+        missing={}
+        if trial.state == TrialState.COMPLETE
+        else {name: trial.reason for name in study.objectives if name not in metrics},
     )

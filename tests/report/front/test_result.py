@@ -65,7 +65,7 @@ def test_stdout_contains_only_json_or_csv(two: Front, capsys: pytest.CaptureFixt
     print_front(two, "json", plotted=True)
     out, _ = capsys.readouterr()
     assert out == as_json(two) + "\n"
-    assert json.loads(out)["schema_version"] == 3
+    assert json.loads(out)["schema_version"] == 4
     print_front(two, "csv", plotted=True)
     out, _ = capsys.readouterr()
     assert out == as_csv(two)

@@ -13,7 +13,7 @@ from dsx.report.front.rows import as_csv, as_json, document
 def test_the_keys_of_the_document(two: Front) -> None:
     read = json.loads(as_json(two))
     assert read == document(two)
-    assert read["schema_version"] == 3
+    assert read["schema_version"] == 4
     assert (read["study"], read["space"]) == ("vgg16-3", "vgg16")
     assert read["objectives"] == {"flops": "minimize", "accuracy": "maximize"}
     assert read["units"]["flops"] == "multiply-adds"
@@ -42,6 +42,7 @@ def test_a_design_in_the_document(two: Front) -> None:
         "fallbacks": 1,
         "deployed": None,
         "deployed_counts": {},
+        "missing": {},
     }
 
 

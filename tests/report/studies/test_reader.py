@@ -102,7 +102,7 @@ def test_a_folder_without_an_archive_is_refused(tmp_path: Path) -> None:
 def test_another_version_is_refused(folder: Path) -> None:
     changed = {**json.loads((folder / "study.json").read_text()), "schema_version": 2}
     (folder / "study.json").write_text(as_text(sealed(changed)))
-    with pytest.raises(DsxError, match=r"schema_version is 2 \(this version reads 3\)"):
+    with pytest.raises(DsxError, match=r"schema_version is 2 \(this version reads 4\)"):
         load_archive(folder)
 
 

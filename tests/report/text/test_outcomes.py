@@ -105,10 +105,12 @@ def test_json_contains_all_counts_and_complete_reasons() -> None:
     long = Reason(text="y" * 500, trials=(3,))
     found = outcomes_json(replace(FAILED, failures=(TYPE, long), violating=0))
     assert found["trials"] == {
-        "complete": 3, "rejected": 0, "failed": 22, "repeated": 0, "interrupted": 0
+        "complete": 3, "screened": 0, "stopped": 0, "rejected": 0, "failed": 22, "repeated": 0,
+        "interrupted": 0,
     }  # fmt: skip
     assert found["candidates"] == {
-        "ended": 24, "complete": 2, "rejected": 0, "failed": 22, "violating": 0
+        "ended": 24, "complete": 2, "rejected": 0, "failed": 22, "left_out": 0, "checked": [],
+        "violating": 0,
     }  # fmt: skip
     assert found["failures"] == [
         {"reason": TYPE.text, "count": 20, "first": 4, "trials": list(TYPE.trials)},
