@@ -133,6 +133,21 @@ class Fitted:
             return self.process.predict(rows)
         return Normal(np.full(len(rows), self.constant), np.full(len(rows), 1e-3))
 
+    def sample(self, rows: Rows, noise: Values) -> Values:
+        """Sample the costs of designs from their joint distribution.
+
+        Args:
+            rows: (n, slots) numbers of settings.
+            noise: (draws, n) standard normal numbers.
+
+        Returns:
+            (draws, n) costs.
+        """
+        if self.process is not None:
+            return self.scale.back(self.process.sample(rows, noise))
+        mean, deviation = self.distribution(rows)
+        return self.scale.back(mean + noise * deviation)
+
     def predict(self, rows: Rows) -> Predicted:
         """Predict the values of designs.
 
@@ -190,16 +205,19 @@ class Models:
     @functools.cached_property
     def learned_deviation(self) -> float:
         """Relative deviation of the costs with learned shapes from the expected costs."""
-        metric = next((n for n, m in self.metrics.items() if m.closed_form is not None), None)
-        known = [] if metric is None else having(self.designs, metric)
+        for name, metric in self.metrics.items():
+            known = having(self.designs, name)
+            if known and metric.closed_form is not None:
+                return self._deviation(name, metric.closed_form, known)
+        return LEARNED_DEVIATION
+
+    def _deviation(
+        self, name: str, function: Callable[[Cost], float], known: Sequence[Known]
+    ) -> float:
         rows = rows_of(known, len(self.tables.slots))
-        if metric is None or not len(rows):
-            return LEARNED_DEVIATION
-        function = self.metrics[metric].closed_form
-        assert function is not None
         expected = np.array([function(cost) for cost in self.tables.cost_objects(rows)], float)
         own = self.tables.learned(rows) & (expected > 0)
-        errors = np.log(np.maximum(values_of(known, metric)[own], 1e-9) / expected[own])
+        errors = np.log(np.maximum(values_of(known, name)[own], 1e-9) / expected[own])
         squares = LEARNED_WEIGHT * LEARNED_DEVIATION**2 + float((errors**2).sum())
         return float(np.sqrt(squares / (LEARNED_WEIGHT + len(errors))))
 

@@ -146,6 +146,25 @@ class Process:
         left = np.maximum(prior - (weights**2).sum(axis=0), _SMALLEST)
         return Normal(self.centre + weights.T @ self._whitened, np.sqrt(left))
 
+    def sample(self, rows: Rows, noise: Values) -> Values:
+        """Sample the true values of designs from their joint posterior distribution.
+
+        Args:
+            rows: (n, slots) numbers of settings.
+            noise: (draws, n) standard normal numbers.
+
+        Returns:
+            (draws, n) samples.
+        """
+        between = self.variance * self.kernel.between(self.rows, rows)
+        weights = np.linalg.solve(self._factor, between)
+        covariance = self.variance * self.kernel.between(rows, rows) - weights.T @ weights
+        values, vectors = np.linalg.eigh(covariance)
+        # Rounding errors make the smallest eigenvalues negative.
+        spread = vectors * np.sqrt(np.maximum(values, 0.0))
+        found: Values = self.centre + weights.T @ self._whitened + noise @ spread.T
+        return found
+
     def leave_one_out(self) -> Normal:
         """Predict the reading of each design from those of the other designs.
 

@@ -218,8 +218,7 @@ class Screener:
             model, sign = self.models.model(name), self.models.signs[column]
             noise = rng.standard_normal((DRAWS, len(rows)))
             if isinstance(model, Fitted):
-                mean, deviation = model.distribution(rows)
-                drawn[:, :, column] = model.scale.back(mean + noise * deviation)
+                drawn[:, :, column] = model.sample(rows, noise)
                 continue
             values, deviations = model.predict(rows)
             for place, each in enumerate(known):

@@ -4,9 +4,9 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent
 
-STATIC, TINY, TIMED, QUICK, ONE, THREE, LEARNED = (
+STATIC, TINY, TIMED, QUICK, ONE, THREE, LEARNED, SEVERAL = (
     _FOLDER / f"{name}.yaml"
-    for name in ("static", "tiny", "timed", "quick", "one", "three", "learned")
+    for name in ("static", "tiny", "timed", "quick", "one", "three", "learned", "several")
 )
 
 
