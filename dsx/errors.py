@@ -48,6 +48,10 @@ class TrialFailed(WorkFailed):
     """A failure of one candidate (diverged training, lack of memory). The study continues."""
 
 
+class TrainingStopped(WorkFailed):
+    """A training that was stopped between two epochs, and whose checkpoint is kept."""
+
+
 class NotCounted(TrialFailed):
     """A network whose multiply-adds cannot be counted, although it may run."""
 

@@ -37,6 +37,8 @@ MEASURED = (TrialState.COMPLETE, TrialState.SCREENED, TrialState.STOPPED)
 """States of the trials that count as designs of a search, which are as many as requested."""
 NOT_TIMED = "not timed, because the models expect other designs to dominate it"
 """Reason of a screened trial."""
+STOPPED = "training stopped after its first epoch, because the models expect others to dominate it"
+"""Reason of a stopped trial."""
 CHECKED = "timed at the end, as a check of the models"
 """Reason of a completed trial whose design was screened before."""
 

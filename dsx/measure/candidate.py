@@ -1,7 +1,7 @@
 """Candidates: designs whose networks are built, deployed and trained when a metric needs them."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +75,8 @@ class Candidate:
         checkpoint: File to which the state of a long training is saved, and from which it is
             resumed; None to save none.
         on_lock_wait: Function that is called if another process holds the device lock.
+        stop: Function from the losses of the first epochs to whether the training stops; see
+            `dsx.train.train`.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Candidate:
         reference_times: MutableMapping[str, float] | None = None,
         checkpoint: Path | None = None,
         on_lock_wait: Callable[[], None] | None = None,
+        stop: Callable[[Sequence[float]], bool] | None = None,
     ) -> None:
         self.space = space
         self.design = design
@@ -92,6 +95,7 @@ class Candidate:
         self.reference_times = {} if reference_times is None else reference_times
         self.checkpoint = checkpoint
         self.on_lock_wait = on_lock_wait
+        self.stop = stop
         self.losses: list[float] | None = None
         self._trained = False
 
@@ -231,6 +235,7 @@ class Candidate:
 
         Raises:
             TrialFailed: If training diverges.
+            TrainingStopped: If `stop` ends the training.
         """
         if not self._trained:
             move(self.network, training_device())
@@ -241,6 +246,7 @@ class Candidate:
                     self.space.file.train,
                     checkpoint=self.checkpoint,
                     yield_device=yield_device,
+                    stop=self.stop,
                 )
             move(self.network, "cpu")
             self._trained = True

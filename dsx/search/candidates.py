@@ -1,6 +1,6 @@
 """Candidates that share the form cache and the reference times of a device."""
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,9 @@ from dsx.conv.deploy import Choice
 from dsx.measure import Candidate
 from dsx.space import Design, SearchSpace
 from dsx.store.studies import Study
+
+Stop = Callable[[Sequence[float]], bool]
+"""Function from the losses of the first epochs of a training to whether it stops."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +43,11 @@ class Candidates:
         )
 
     def build(
-        self, space: SearchSpace, design: Design, checkpoint: Path | None = None
+        self,
+        space: SearchSpace,
+        design: Design,
+        checkpoint: Path | None = None,
+        stop: Stop | None = None,
     ) -> Candidate:
         """Build the candidate of a design.
 
@@ -48,6 +55,7 @@ class Candidates:
             space: Search space, which specifies how the design is measured.
             design: Design of the network of the space.
             checkpoint: Checkpoint file of the training, which is resumed if the file exists.
+            stop: Function from the losses of the first epochs to whether the training stops.
 
         Returns:
             The candidate.
@@ -59,6 +67,7 @@ class Candidates:
             checkpoint=checkpoint,
             reference_times=self.reference_times,
             on_lock_wait=self.on_lock_wait,
+            stop=stop,
         )
 
 

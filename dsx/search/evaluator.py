@@ -8,18 +8,20 @@ from dsx.activity import Event, Kind, OnStatus
 from dsx.analysis import TrialState, to_json
 from dsx.errors import (
     CheckpointError,
+    TrainingStopped,
     TrialFailed,
     WorkFailed,
     printable,
 )
 from dsx.measure import Candidate, Measurement, Metric, Provenance
 from dsx.measure.metrics import Stage
-from dsx.search.candidates import Candidates
+from dsx.search.candidates import Candidates, Stop
 from dsx.search.failures import failing_as_trial, in_one_line, traceback_of
 from dsx.search.lookup import Lookup
 from dsx.search.plan import Plan
 from dsx.space import Design
 from dsx.store.studies import Outcome, Study
+from dsx.train import losses_in
 
 _LOG = logging.getLogger(__name__)
 EXAMPLES_ERROR = 1e-5
@@ -44,25 +46,28 @@ class Evaluator:
         self.candidates = Candidates.of_study(study, on_status)
         self.baseline: dict[str, float] = {}
 
-    def evaluate(self, design: Design, later: Set[str] = frozenset()) -> Outcome:
+    def evaluate(
+        self, design: Design, later: Set[str] = frozenset(), stop: Stop | None = None
+    ) -> Outcome:
         """Evaluate a design until all metrics are measured or a constraint is violated.
 
         Args:
             design: The design. The baseline must be evaluated first; all of its metrics are
                 measured even if it violates a constraint.
             later: Timed metrics that are looked up, but not measured; the design is deployed.
+            stop: Function from the losses of the first epochs to whether the training stops.
 
         Returns:
             The outcome. All measurements are stored. It is `screened` if a metric of `later` is
-            missing.
+            missing, and `stopped` if the training was stopped.
         """
         try:
-            return self._evaluate(design, later)
+            return self._evaluate(design, later, stop)
         except CheckpointError as error:
             # The checkpoint is not needed, because the training can start again.
             _LOG.warning("%s %s; the training starts again", error.path, error.problem)
             self.weights.renew_checkpoint(design.id)
-            return self._evaluate(design, later)
+            return self._evaluate(design, later, stop)
 
     def recall(self, design: Design) -> Outcome:
         """Look up the stored measurements of a design without building it.
@@ -85,6 +90,18 @@ class Evaluator:
             outcome.state = TrialState.SCREENED
         return outcome
 
+    def losses(self, design: Design) -> list[float]:
+        """Return the losses of a training that was stopped.
+
+        Args:
+            design: The design.
+
+        Returns:
+            Mean loss of each completed epoch; empty if the checkpoint is missing.
+        """
+        checkpoint = self.weights.known_checkpoint(design.id)
+        return [] if checkpoint is None else losses_in(checkpoint) or []
+
     def _rejects(self, design: Design, stage: Stage, outcome: Outcome) -> bool:
         """Check the constraints after a stage; return whether the evaluation ends there."""
         violated = self._check(outcome, outcome.values)
@@ -94,11 +111,15 @@ class Evaluator:
         outcome.reason = f"violates the constraint on {violated}"
         return True
 
-    def _evaluate(self, design: Design, later: Set[str]) -> Outcome:
+    def _evaluate(self, design: Design, later: Set[str], stop: Stop | None) -> Outcome:
         outcome = Outcome(state=TrialState.COMPLETE)
         try:
             with failing_as_trial(self.plan.space):
-                self._measure(design, outcome, later)
+                self._measure(design, outcome, later, stop)
+        except TrainingStopped:
+            # The checkpoint is kept, from which another trial may resume.
+            outcome.state = TrialState.STOPPED
+            return outcome
         # A bug in dsx is not a failure of the design, and propagates.
         except TrialFailed as error:
             outcome.state = TrialState.FAILED
@@ -109,10 +130,12 @@ class Evaluator:
         self.weights.drop_checkpoint(design.id)
         return outcome
 
-    def _measure(self, design: Design, outcome: Outcome, later: Set[str]) -> None:
+    def _measure(
+        self, design: Design, outcome: Outcome, later: Set[str], stop: Stop | None
+    ) -> None:
         trains = bool(self.weights.training) or design.learned
         checkpoint = self.weights.checkpoint(design.id) if trains else None
-        candidate = self.candidates.build(self.plan.space, design, checkpoint)
+        candidate = self.candidates.build(self.plan.space, design, checkpoint, stop)
         is_baseline = not design.changed
         stages = self.plan.stages(design)
         if design.learned and not self._expected_to_fit(candidate, outcome):

@@ -68,6 +68,23 @@ def read(path: Path, about: Mapping[str, Any]) -> State | None:
     return state
 
 
+def losses_in(path: Path) -> list[float] | None:
+    """Read the losses of the training of a checkpoint.
+
+    Args:
+        path: Path of the checkpoint.
+
+    Returns:
+        The mean loss of each completed epoch; None if the file is missing or damaged.
+    """
+    try:
+        with open_regular(path) as file:
+            state = _state(file)
+    except (OSError, BadZipFile):
+        return None
+    return [float(loss) for loss in state["losses"]]
+
+
 def is_checkpoint(path: Path) -> bool:
     """Check whether a file is an undamaged checkpoint of any training.
 

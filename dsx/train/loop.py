@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dsx.activity import Kind, activity
 from dsx.conv import ShapeSchedule, set_mode
 from dsx.data import Split
-from dsx.errors import DsxError, TrialFailed
+from dsx.errors import DsxError, TrainingStopped, TrialFailed
 from dsx.space.weights import ENCODED, restore, state_of
 from dsx.space.yaml import Train
 from dsx.train.augment import Targets, augment
@@ -47,6 +47,7 @@ def train(
     check_seconds: float = CHECK_SECONDS,
     report: Report | None = None,
     yield_device: Callable[[], None] | None = None,
+    stop: Callable[[Sequence[float]], bool] | None = None,
 ) -> list[float]:
     """Train a classifier in place, on its device.
 
@@ -66,6 +67,8 @@ def train(
             epoch.
         report: Callback that is called after each epoch, and at the latest after `check_seconds`.
         yield_device: Callback that is called between two steps, and may block.
+        stop: Function that is called after each epoch except the last with the mean loss of each
+            epoch, and returns whether the training stops there.
 
     Returns:
         The mean loss of each epoch, without regularisation.
@@ -75,6 +78,7 @@ def train(
         DsxError: If the checkpoint is damaged or belongs to another training, or if the settings
             are not supported for the images or this machine.
         WorkFailed: If the checkpoint cannot be written.
+        TrainingStopped: If `stop` returns true. The state is in the checkpoint.
     """
     training = _Training(network, split, settings)
     random = seeded_random_state(training.device, settings.seed)
@@ -92,14 +96,21 @@ def train(
             loss = training.collect_losses()
             if report is not None:
                 report(training.step / training.total, loss)
-            due = now - saved >= save_seconds and training.step < training.total
-            if checkpoint is not None and due:
+            unfinished = training.step < training.total
+            stops = epoch_ended and unfinished and stop is not None and stop(training.losses)
+            if checkpoint is not None and unfinished and (stops or now - saved >= save_seconds):
                 write(checkpoint, training.state())
                 saved = now
+            if stops:
+                raise TrainingStopped(f"the training was stopped after {_epochs(training.losses)}")
         training.finish()
         if checkpoint is not None:
             write(checkpoint, training.state())
     return training.losses
+
+
+def _epochs(losses: Sequence[float]) -> str:
+    return "1 epoch" if len(losses) == 1 else f"{len(losses)} epochs"
 
 
 class _Training:

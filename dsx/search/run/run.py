@@ -3,7 +3,7 @@
 import time
 
 from dsx.activity import End, Event, Kind, subject
-from dsx.analysis import CHECKED, MEASURED, NOT_TIMED, TrialState, chance_notes
+from dsx.analysis import CHECKED, MEASURED, NOT_TIMED, STOPPED, TrialState, chance_notes
 from dsx.errors import WorkFailed
 from dsx.measure.metrics.flops import space_notes
 from dsx.search.evaluator import Evaluator
@@ -40,7 +40,7 @@ class Run:
 
     Args:
         study: The study.
-        plan: Its metrics.
+        plan: Metrics of the study.
         lease: Lease of the study.
         settings: Arguments of the search.
         report: Function that receives the progress before each step.
@@ -129,7 +129,10 @@ class Run:
             if state not in (TrialState.FAILED, TrialState.REPEATED):
                 design = repair.design(number)
                 if design is not None and design.changed:
-                    self.screening.add(design, self.evaluator.recall(design))
+                    outcome = self.evaluator.recall(design)
+                    losses = self.evaluator.losses(design) if state == TrialState.STOPPED else ()
+                    outcome.state = state
+                    self.screening.add(design, outcome, losses)
 
     def _enqueue(self, design: Design) -> None:
         found = parameters(self.plan.space, design)
@@ -175,7 +178,7 @@ class Run:
             self._repeat(trial, design)
             return True
         with subject(f"#{trial.number}"):
-            outcome = self.evaluator.evaluate(design, self.later if design.changed else frozenset())
+            outcome = self._evaluate(trial, design)
         if not design.changed:
             self._store_reference(outcome)
         if outcome.state == TrialState.SCREENED and self._may_be_on_front(design, outcome):
@@ -186,6 +189,14 @@ class Run:
         if not design.changed:
             self.notes += chance_notes(load_front(self.study))
         return False
+
+    def _evaluate(self, trial: SampledTrial, design: Design) -> Outcome:
+        if self.screening is None or not design.changed:
+            return self.evaluator.evaluate(design)
+        screening = self.screening
+        return self.evaluator.evaluate(
+            design, self.later, lambda losses: screening.stops(design, losses, trial.number)
+        )
 
     def _repeat(self, trial: SampledTrial, design: Design) -> None:
         """Answer a trial whose design was sampled before from the stored measurements."""
@@ -216,11 +227,14 @@ class Run:
         """Store the outcome of a trial, and report it to the samplers."""
         if outcome.state == TrialState.SCREENED:
             outcome.reason = NOT_TIMED
+        elif outcome.state == TrialState.STOPPED:
+            outcome.reason = STOPPED
         self.trials.end(trial.number, design.id, outcome)
         self._tell(trial, outcome)
         if not design.changed and outcome.state == TrialState.FAILED:
             raise WorkFailed(f"the baseline cannot be measured: {outcome.reason}")
-        if self.screening is not None:
+        # A stopped training is known already.
+        if self.screening is not None and outcome.state != TrialState.STOPPED:
             self.screening.add(design, outcome)
         if outcome.state == TrialState.COMPLETE and time.monotonic() >= self.next_front:
             self._update_front()
@@ -257,8 +271,12 @@ class Run:
         # The front of all devices may lack designs that are on that of the study's own device.
         own = load_front(self.study) if front.devices else front
         possible = {entry.id for entry in front.possible[:MAX_POSSIBLE]}
-        waiting = {each.design.id for each in self.waiting}
-        kept = front.front_ids | own.front_ids | possible | waiting | {front.baseline}
+        # Weights that are needed for a timing, and checkpoints of stopped trainings.
+        kept = {each.design.id for each in self.waiting}
+        kept |= {
+            self.trials.designs[each] or "" for each in self.trials.numbers(TrialState.STOPPED)
+        }
+        kept |= front.front_ids | own.front_ids | possible | {front.baseline}
         self.study.weights.prune(kept)
         end = time.monotonic()
         self.next_front = end + FRONT_INTERVAL * (end - start)
@@ -267,7 +285,7 @@ class Run:
         """Report the outcome of a trial to the sampler."""
         if outcome.state == TrialState.COMPLETE:
             trial.complete(outcome.values, outcome.violations)
-        elif outcome.state in (TrialState.REJECTED, TrialState.SCREENED):
+        elif outcome.state in (TrialState.REJECTED, TrialState.SCREENED, TrialState.STOPPED):
             trial.prune(outcome.violations)
         else:
             trial.fail()

@@ -26,7 +26,7 @@ class Waiting:
 
     Args:
         trial: The trial.
-        design: Its design.
+        design: Design of the trial.
     """
 
     trial: SampledTrial

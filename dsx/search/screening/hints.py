@@ -28,8 +28,8 @@ class Readings(NamedTuple):
     """Readings of one objective on the scale of its model.
 
     Attributes:
-        values: (n,) readings; NaN where there is none.
-        variances: (n,) known variances; infinite where there is no reading.
+        values: (n,) readings; NaN for a design without a reading.
+        variances: (n,) known variances; infinite for a design without a reading.
     """
 
     values: Values

@@ -40,12 +40,14 @@ class Known:
         hints: Further values by name that are related to an objective, such as the training loss
             of the first epoch.
         feasible: Whether the design violates no constraint, as far as known.
+        stopped: Whether its training was stopped, so that it can be proposed again.
     """
 
     row: Rows
     readings: Mapping[str, Reading]
     hints: Mapping[str, float] = field(default_factory=dict)
     feasible: bool = True
+    stopped: bool = False
 
 
 def reading_of(measurement: Measurement) -> Reading:
@@ -74,13 +76,24 @@ def hints_of(measurements: Iterable[Measurement]) -> dict[str, float]:
     Returns:
         The logarithm of the training loss of the first epoch, if there is one, by name.
     """
-    found = {}
+    found: dict[str, float] = {}
     for each in measurements:
         predictions = each.provenance.predictions
-        losses = None if predictions is None else predictions.losses
-        if losses and losses[0] > 0:
-            found[FIRST_LOSS] = math.log(losses[0])
+        if predictions is not None and predictions.losses is not None:
+            found |= first_loss(predictions.losses)
     return found
+
+
+def first_loss(losses: Sequence[float]) -> dict[str, float]:
+    """Return the hint in the losses of a training.
+
+    Args:
+        losses: Mean loss of each completed epoch.
+
+    Returns:
+        Its name and value; empty without a positive loss.
+    """
+    return {FIRST_LOSS: math.log(losses[0])} if losses and losses[0] > 0 else {}
 
 
 def rows_of(designs: Sequence[Known], slots: int) -> Rows:

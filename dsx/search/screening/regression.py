@@ -90,7 +90,7 @@ class Kernel:
         return found
 
     def _costs(self, rows: Rows) -> Values:
-        """Return the logarithms of the costs relative to the baseline, about a unit apart."""
+        """Return the logarithms of the relative costs, shifted towards a mean of 0."""
         found: Values = np.log2(self.tables.costs(rows) / np.maximum(self.tables.baseline, 1))
         return found + 1.0
 

@@ -16,7 +16,7 @@ from dsx.search.screening.tables import Rows, Tables, Values
 from dsx.space import SearchSpace
 
 START = 3
-"""Number of designs that are far apart, after the baseline; 6 and 12 were worse."""
+"""Number of very different designs after the baseline; 6 and 12 were worse."""
 START_DESIGNS = 400
 """Number of random designs among which these are selected."""
 START_COST = 0.6
@@ -38,7 +38,7 @@ class Screener:
         space: Search space of the study.
         tables: Tables of the space.
         metrics: Metrics by name.
-        worth: Largest loss of a share such as accuracy, compared with the baseline, at which a
+        max_loss: Largest loss of a share such as accuracy, compared with the baseline, at which a
             design is still of interest.
         summed: Names of the metrics that are predicted from timed selections of forms.
     """
@@ -48,11 +48,11 @@ class Screener:
         space: SearchSpace,
         tables: Tables,
         metrics: Mapping[str, Metric],
-        worth: float,
+        max_loss: float,
         summed: Sequence[str],
     ) -> None:
         self.space, self.tables, self.metrics = space, tables, metrics
-        self.worth = worth
+        self.max_loss = max_loss
         self.latencies = {name: LatencyModel(tables) for name in summed}
         self.designs: dict[tuple[int, ...], Known] = {}
         self.reference: Mapping[str, float] = {}
@@ -105,12 +105,15 @@ class Screener:
         costs, rows = self._known()
         front = non_dominated(costs)
         candidates = generate(self.tables, rows[front], self.models.feasible, self._optimistic, rng)
+        stopped = [each for each in self.designs.values() if each.stopped]
+        candidates = np.concatenate([candidates, rows_of(stopped, len(self.tables.slots))])
         fresh = self._fresh(candidates)
         return self._best(fresh, costs[front], rng) if len(fresh) else None
 
     def _fresh(self, rows: Rows) -> Rows:
-        """Return the designs of which nothing is known."""
-        return rows[[tuple(row) not in self.designs for row in rows.tolist()]]
+        """Return the designs of which nothing is known, and those whose training was stopped."""
+        known = [self.designs.get(tuple(row)) for row in rows.tolist()]
+        return rows[[each is None or each.stopped for each in known]]
 
     def _far_apart(self, rng: np.random.Generator) -> Rows | None:
         """Select a design that is far from those that are known."""
@@ -128,7 +131,7 @@ class Screener:
         A modelled objective has the mean of its posterior, since the best of many readings is an
         overestimate.
         """
-        designs = [each for each in self.designs.values() if each.feasible]
+        designs = [each for each in self.designs.values() if each.feasible and not each.stopped]
         rows = rows_of(designs, len(self.tables.slots))
         costs = self.models.costs(rows)
         for column, name in enumerate(self.models.objectives):
@@ -170,17 +173,18 @@ class Screener:
 
         Args:
             tight: Whether shares such as accuracy may be worse than those of the baseline by
-                `worth` only; otherwise the reference point is that of the study.
+                `max_loss` only; otherwise the reference point is that of the study.
         """
         baseline = next(iter(self.designs.values()))
-        values = []
-        for name, sign in zip(self.models.objectives, self.models.signs, strict=True):
-            value = sign * self.reference[name]
+        values = self.models.signs * [self.reference[name] for name in self.models.objectives]
+        for column, name in enumerate(self.models.objectives):
             reading = baseline.readings.get(name)
             if tight and reading is not None and reading.examples is not None:
-                value = sign * reading.value + self.worth
-            values.append(value)
-        return np.array(values)
+                # Not the reading, which can be several points from the mean over seeds.
+                (expected,) = self.models.model(name).predict(baseline.row[None]).values
+                values[column] = self.models.signs[column] * expected + self.max_loss
+        found: Values = values
+        return found
 
     def probabilities(self, rows: Rows, rng: np.random.Generator) -> Values:
         """Estimate the probability that each of several designs is on the front.

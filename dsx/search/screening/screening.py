@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dsx.analysis import DeploymentFacts
+from dsx.analysis import DeploymentFacts, TrialState
 from dsx.search.plan import Plan
-from dsx.search.screening.history import Known, hints_of, reading_of
+from dsx.search.screening.hints import FEWEST
+from dsx.search.screening.history import Known, first_loss, hints_of, reading_of
 from dsx.search.screening.screener import Screener
 from dsx.search.screening.tables import Rows, Tables
 from dsx.space import Design
@@ -81,19 +82,21 @@ class Screening:
         """
         self._screener.reference = reference
 
-    def add(self, design: Design, outcome: Outcome) -> None:
+    def add(self, design: Design, outcome: Outcome, losses: Sequence[float] = ()) -> None:
         """Take the values of a design into account; the baseline is the first one.
 
         Args:
             design: The design.
             outcome: Outcome of its evaluation, which may lack metrics.
+            losses: Loss of each epoch of a training that was stopped.
         """
         row = self._row(design)
-        if row is None or not outcome.readings:
+        if row is None or not (outcome.readings or losses):
             return
         if (deployed := _own_deployment(design, outcome)) is not None:
             self._screener.note(row, deployed)
-        hints = hints_of(outcome.readings.values()) | {
+        hints = hints_of(outcome.readings.values()) | first_loss(losses)
+        hints |= {
             name: reading.value
             for name, reading in outcome.readings.items()
             if self.plan.metrics[name].stage == "projected"
@@ -104,8 +107,26 @@ class Screening:
                 readings={name: reading_of(each) for name, each in outcome.readings.items()},
                 hints=hints,
                 feasible=outcome.meets_constraints,
+                stopped=outcome.state == TrialState.STOPPED,
             )
         )
+
+    def stops(self, design: Design, losses: Sequence[float], number: int) -> bool:
+        """Decide after the first epoch of a training whether it is stopped.
+
+        Args:
+            design: The design.
+            losses: Mean loss of each completed epoch.
+            number: Number of the trial.
+
+        Returns:
+            Whether the design is unlikely to be on the front.
+        """
+        if len(losses) != 1 or len(self._screener.designs) <= FEWEST:
+            return False
+        self.add(design, Outcome(state=TrialState.STOPPED), losses)
+        (probability,) = self.probabilities([design], number)
+        return probability < LIKELY
 
     def next(self, number: int) -> Design | None:
         """Select the design of a trial.

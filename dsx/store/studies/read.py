@@ -136,7 +136,8 @@ def complete_trials(session: Session, study: StudyRow) -> list[tuple[TrialRow, D
         study: Row of the study.
 
     Returns:
-        The trials in order, with their designs.
+        The trials in order with their designs, one for each design: a stopped trial does not count
+        if another trial of the design got further.
     """
     rows = session.execute(
         select(TrialRow, DesignRow)
@@ -144,7 +145,12 @@ def complete_trials(session: Session, study: StudyRow) -> list[tuple[TrialRow, D
         .where(TrialRow.study == study.name, TrialRow.state.in_(MEASURED))
         .order_by(TrialRow.number)
     )
-    return [(trial, design) for trial, design in rows]
+    found: dict[str, tuple[TrialRow, DesignRow]] = {}
+    for trial, design in rows:
+        known = found.get(design.id)
+        if known is None or MEASURED.index(trial.state) < MEASURED.index(known[0].state):
+            found[design.id] = (trial, design)
+    return sorted(found.values(), key=lambda each: each[0].number)
 
 
 def _check(study: StudyRow, facts: Facts, entries: Sequence[Entry]) -> None:

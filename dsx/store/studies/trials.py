@@ -54,6 +54,10 @@ class Outcome:
         return all(violation <= 0 for violation in self.violations.values())
 
 
+_OPEN = (TrialState.REPEATED, TrialState.STOPPED)
+"""States of trials that do not prevent another trial of the design."""
+
+
 class Trials:
     """The trials of one study.
 
@@ -80,7 +84,8 @@ class Trials:
             row for row in rows if row.state not in (TrialState.RUNNING, TrialState.INTERRUPTED)
         ]
         self.ends = {row.number: row.state for row in ended}
-        self.seen = {row.design for row in ended if row.design and row.state != TrialState.REPEATED}
+        self.seen = {row.design for row in ended if row.design and row.state not in _OPEN}
+        self._measured = {row.design or row.number for row in rows if row.state in MEASURED}
         self.complete = {row.design for row in rows if row.state == TrialState.COMPLETE}
         self.designs = {row.number: row.design for row in rows}
         self.next = max(self.designs, default=-1) + 1
@@ -117,7 +122,10 @@ class Trials:
             outcome: Outcome of the evaluation of the design.
         """
         self._close(number, outcome)
-        self.seen.add(design)
+        if outcome.state not in _OPEN:
+            self.seen.add(design)
+        if outcome.state in MEASURED:
+            self._measured.add(design)
 
     def repeat(self, number: int) -> None:
         """Store that the design of a trial was sampled before.
@@ -148,6 +156,7 @@ class Trials:
         self.counts[self.ends[number]] -= 1
         self._close(number, Outcome(state=TrialState.INTERRUPTED, reason="its design is lost"))
         self.complete.discard(self.designs[number])
+        self._measured.discard(self.designs[number] or number)
         if (lost := self.designs[number]) is not None:
             self.seen.discard(lost)
 
@@ -187,7 +196,7 @@ class Trials:
     @property
     def measured(self) -> int:
         """The number of designs that count for the requested number of designs."""
-        return sum(self.counts[state] for state in MEASURED)
+        return len(self._measured)
 
     @property
     def total(self) -> int:

@@ -132,6 +132,18 @@ class Weights:
             return self.files.path(rows[0])
         return self.files.path(self.files.record(self.study, design, training, CHECKPOINT, None))
 
+    def known_checkpoint(self, design: str) -> Path | None:
+        """Return the checkpoint file of the training of the study, if there may be one.
+
+        Args:
+            design: Design id.
+
+        Returns:
+            The path; None if no checkpoint was recorded.
+        """
+        rows = self._checkpoints(design, self.training)
+        return self.files.path(rows[0]) if rows else None
+
     def renew_checkpoint(self, design: str, training: str | None = None) -> None:
         """Replace the checkpoint file of a training by a new file with another name.
 

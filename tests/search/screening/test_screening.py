@@ -11,7 +11,8 @@ from optuna.trial import TrialState as OptunaState
 
 from dsx import search
 from dsx.activity import Kind
-from dsx.analysis import CHECKED, NOT_TIMED, Front, Membership, TrialState
+from dsx.analysis import CHECKED, NOT_TIMED, STOPPED, Front, Membership, TrialState
+from dsx.conv import ConvSpec
 from dsx.errors import DsxError
 from dsx.measure import this_device
 from dsx.report.front.roles import Role, role, status
@@ -20,11 +21,14 @@ from dsx.report.front.summary import left_out_notes
 from dsx.search.plan import make_plan
 from dsx.search.run import run
 from dsx.search.run.timings import TOGETHER
+from dsx.search.screening import screening
 from dsx.search.screening.screening import can_screen, timed_later
 from dsx.space import load_space
 from dsx.store.database.engine import open_database
+from dsx.store.database.schema import MeasurementRow
 from dsx.store.measurements.measurements import MeasurementStore
 from dsx.store.studies.read import front
+from dsx.train import losses_in
 from tests.search.again import readings
 from tests.search.looking import Following, rows, states, trials, weight_files
 from tests.search.spaces import LEARNED, ONE, QUICK, SEVERAL, STATIC, TINY, varied
@@ -187,3 +191,76 @@ def test_a_loaded_front_is_that_of_the_search(storage: str) -> None:
     found: Front = search(SEVERAL, trials=4, storage=storage)
     assert front("several", storage=storage) == found
     assert rows(storage, type(trials(storage, "several")[0]))
+
+
+@pytest.fixture
+def stopping(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Let each training of two epochs stop after the first one; return the space."""
+    monkeypatch.setattr(screening, "FEWEST", 1)
+    monkeypatch.setattr(screening, "LIKELY", 2.0)
+    return varied(SEVERAL, tmp_path, "epochs: 1", "epochs: 2")
+
+
+def test_a_stopped_training_keeps_its_checkpoint(storage: str, stopping: Path) -> None:
+    found = search(stopping, trials=4, storage=storage)
+    counts = states(storage, "several")
+    # The first design follows the baseline alone, which is too little for a decision.
+    assert (counts[TrialState.COMPLETE], counts[TrialState.STOPPED]) == (2, 2)
+    stopped = [entry for entry in found.entries if entry.missing]
+    assert [entry.missing for entry in stopped] == [
+        {"accuracy": STOPPED, "latency_ms": STOPPED}
+    ] * 2
+    files = weight_files(storage, "several")
+    for entry in stopped:
+        assert files[entry.id].suffix == ".training"
+        assert losses_in(files[entry.id]) is not None
+    pruned = [trial for trial in told(storage, "several") if trial.state == OptunaState.PRUNED]
+    assert {trial.number for trial in pruned} == {entry.trial for entry in stopped}
+
+
+def test_a_stopped_design_that_is_asked_again_continues(
+    storage: str, stopping: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search(stopping, trials=4, storage=storage)
+    stopped = [row for row in trials(storage, "several") if row.state == TrialState.STOPPED]
+    design = load_space(stopping).design(
+        {
+            name: ConvSpec.from_json(dials)
+            for name, dials in next(
+                entry for entry in front("several", storage=storage).entries if entry.missing
+            ).spec.items()
+        }
+    )
+    assert design.id in {row.design for row in stopped}
+    monkeypatch.setattr(screening.Screening, "next", lambda *given: design)
+    found = search(stopping, trials=5, storage=storage, timeout=30)
+    again = [row for row in trials(storage, "several") if row.design == design.id]
+    assert [row.state for row in again[:2]] == [TrialState.STOPPED, TrialState.COMPLETE]
+    # One entry for each design, and the training was continued, not repeated.
+    (entry,) = [entry for entry in found.entries if entry.id == design.id]
+    assert (entry.missing, entry.trial) == ({}, again[1].number)
+    (reading,) = [
+        row
+        for row in rows(storage, MeasurementRow)
+        if (row.design, row.metric) == (design.id, "accuracy")
+    ]
+    predictions = reading.provenance.predictions
+    assert predictions is not None and len(predictions.losses or ()) == 2
+
+
+def test_a_resumed_search_knows_the_losses_of_stopped_trainings(
+    storage: str, stopping: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search(stopping, trials=4, storage=storage)
+    known: list[object] = []
+    add = screening.Screening.add
+
+    def noted(
+        self: screening.Screening, design: object, outcome: object, losses: object = ()
+    ) -> None:
+        known.append(losses)
+        add(self, design, outcome, losses)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(screening.Screening, "add", noted)
+    search(stopping, trials=4, storage=storage)
+    assert sum(bool(losses) for losses in known) == 2
