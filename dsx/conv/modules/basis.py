@@ -2,12 +2,14 @@
 
 import functools
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from dsx.conv.sparsity.geometry import Geometry
 from dsx.conv.sparsity.layout import Layout, layout
+from dsx.conv.sparsity.window import window_channels
 from dsx.conv.spec.spec import ConvSpec
 
 
@@ -34,8 +36,12 @@ def channel_splits(frame: Layout, splits: int) -> ChannelSplits:
     Returns:
         The distinct channel splits.
     """
-    outputs, width = frame.channels.shape
-    cut = frame.channels.reshape(outputs * splits, width // splits)
+    return _split(frame.channels, splits)
+
+
+def _split(windows: Tensor, splits: int) -> ChannelSplits:
+    outputs, width = windows.shape
+    cut = windows.reshape(outputs * splits, width // splits)
     channels, which = torch.unique(cut, dim=0, return_inverse=True)
     return ChannelSplits(channels=channels, which=which.reshape(outputs, splits))
 
@@ -69,6 +75,38 @@ class BasisCount:
         return min(self.dense, self.maps + self.merges)
 
 
+class _Window(NamedTuple):
+    """What the count of a binary basis depends on besides its size."""
+
+    positions: int
+    split_width: int
+    splits: int
+    live_count: int
+
+
+@functools.lru_cache(maxsize=65536)
+def _distinct_splits(
+    in_channels: int, out_channels: int, groups: int, stride: float | str, splits: int
+) -> int:
+    channels = window_channels(in_channels, out_channels, groups, stride)
+    return len(_split(channels, splits).channels)
+
+
+@functools.lru_cache(maxsize=65536)
+def _window(
+    shape: str, groups: int | str, stride: float | str | None, splits: int, geometry: Geometry
+) -> _Window:
+    frame = layout(ConvSpec(kernel_shape=shape, groups=groups, channel_stride=stride), geometry)
+    return _Window(
+        positions=int(frame.positions.sum()),
+        split_width=frame.channels.shape[1] // splits,
+        splits=_distinct_splits(
+            geometry.in_channels, geometry.out_channels, int(groups), stride or "block", splits
+        ),
+        live_count=frame.live_count,
+    )
+
+
 @functools.lru_cache(maxsize=65536)
 def basis_count(spec: ConvSpec, geometry: Geometry) -> BasisCount:
     """Count the storage and the computation of a binary basis in closed form.
@@ -83,15 +121,14 @@ def basis_count(spec: ConvSpec, geometry: Geometry) -> BasisCount:
     Source:
         Stacked low-dimensional binary filters (arXiv 2010.02778).
     """
-    frame = layout(spec, geometry)
-    positions = int(frame.positions.sum())
-    width = frame.channels.shape[1] // spec.splits
-    entries = spec.binary_basis * width * positions
+    # Of many specs that are counted for a search space, most differ in the size of the basis only.
+    window = _window(spec.kernel_shape, spec.groups, spec.channel_stride, spec.splits, geometry)
+    entries = spec.binary_basis * window.split_width * window.positions
     chosen = geometry.out_channels * spec.splits
     return BasisCount(
         entries=entries,
         selection_bits=chosen * (spec.binary_basis - 1).bit_length(),
-        dense=frame.live_count,
-        maps=entries * len(channel_splits(frame, spec.splits).channels),
+        dense=window.live_count,
+        maps=entries * window.splits,
         merges=geometry.out_channels * (spec.splits - 1),
     )

@@ -1,12 +1,18 @@
 """Slots: the convolutions of a network that can be redesigned."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from dsx.conv import KEEP, ConvSpec, Cost, DsxConv, original_spec, spec_cost
 from dsx.conv.sparsity import Geometry
 from dsx.plain import plain_fields
+
+
+@functools.lru_cache(maxsize=65536)
+def _canonical(slot: "Slot", spec: ConvSpec) -> ConvSpec:
+    return spec.at(slot).scaled(slot.scaled)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +71,7 @@ class Slot:
         Raises:
             SpecError: If the spec cannot be applied to this slot, with the reason.
         """
-        return spec.at(self).scaled(self.scaled)
+        return _canonical(self, spec)
 
     def cost(self, spec: ConvSpec = KEEP) -> Cost:
         """Compute the closed-form cost of a spec on this slot.
