@@ -7,7 +7,9 @@ from itertools import pairwise
 
 from dsx.errors import DsxError, short
 
-VARIABLES = ("DSX_STORAGE", "DSX_STORAGE_TIMEOUT", "DSX_FORMAT", "DSX_TRIALS", "DSX_SEED")
+VARIABLES = (
+    "DSX_STORAGE", "DSX_STORAGE_TIMEOUT", "DSX_FORMAT", "DSX_TRIALS", "DSX_SEED", "DSX_SAMPLER",
+)  # fmt: skip
 """Environment variables that need a value; an empty DSX_DEBUG means off."""
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import redirect_stdout
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,10 +28,19 @@ if TYPE_CHECKING:
     from dsx.space import SearchSpace
 
 
+class Sampler(StrEnum):
+    """Samplers of a search."""
+
+    SCREENING = "screening"
+    TPE = "tpe"
+    NSGA2 = "nsga2"
+    RANDOM = "random"
+
+
 SamplerOption = Annotated[
-    str | None,
+    Sampler | None,
     typer.Option(
-        help="screening (models of what is known in advance), or tpe, nsga2 or random of Optuna."
+        help="How designs are selected: by models (screening), or by a sampler of Optuna."
         "  [default: screening where an objective is known in advance, else tpe]",
         envvar="DSX_SAMPLER",
     ),

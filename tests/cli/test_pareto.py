@@ -13,7 +13,7 @@ from tests.search.spaces import TIMED
 
 def test_json_has_the_keys_of_the_design(used: Path) -> None:
     document = dsx("pareto", "--json", folder=used).json
-    assert document["schema_version"] == 3
+    assert document["schema_version"] == 4
     assert document["study"] == "tiny"
     assert document["objectives"] == {"accuracy": "maximize", "params": "minimize"}
     for design in document["designs"]:

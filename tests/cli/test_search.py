@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from dsx.cli.search import Sampler
+from dsx.search.loop import SAMPLER_NAMES
 from dsx.space import shipped_spaces
 from tests.cli.running import dsx, one_line
 from tests.search.looking import states
@@ -234,10 +236,20 @@ def test_if_some_candidates_fail_the_search_succeeds(tmp_path: Path) -> None:
 
 def test_the_constraint_that_most_candidates_violate_is_shown(tmp_path: Path) -> None:
     space = varied(STATIC, tmp_path, '{flops: "<= 50%"}', '{flops: "<= 50%", params: "<= 42%"}')
-    ended = dsx("search", space, "--trials", 3, folder=tmp_path)
+    ended = dsx("search", space, "--trials", 3, "--sampler", "random", folder=tmp_path)
     notes = [line for line in ended.err.splitlines() if "candidates violate a constraint" in line]
     assert len(notes) == 1 and " x params (first: #" in notes[0], ended
     assert notes[0] in " ".join(ended.out.split())
+
+
+def test_the_samplers_are_those_of_the_search() -> None:
+    assert tuple(Sampler) == SAMPLER_NAMES
+
+
+def test_an_unknown_sampler_is_named(tmp_path: Path) -> None:
+    ended = dsx("search", STATIC, "--sampler", "tpes", folder=tmp_path)
+    assert (ended.code, ended.out) == (2, "")
+    assert "'tpes' is not one of 'screening', 'tpe', 'nsga2', 'random'" in one_line(ended)
 
 
 def test_omitted_options_are_counted_before_the_search(tmp_path: Path) -> None:

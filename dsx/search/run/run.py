@@ -126,7 +126,7 @@ class Run:
             self.plan.space.baseline, self.evaluator.recall(self.plan.space.baseline)
         )
         for number, state in self.trials.ends.items():
-            if state not in (TrialState.FAILED, TrialState.REPEATED):
+            if state != TrialState.REPEATED:
                 design = repair.design(number)
                 if design is not None and design.changed:
                     outcome = self.evaluator.recall(design)

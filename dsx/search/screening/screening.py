@@ -22,6 +22,9 @@ LIKELY = 0.05
 CHECKED = 0.05
 """Share of the designs that were not timed which are timed at the end, as a check."""
 
+_NOWHERE = (TrialState.FAILED, TrialState.REJECTED)
+"""States of designs that cannot be on the front."""
+
 
 def can_screen(plan: Plan) -> bool:
     """Check whether anything is known about the objectives before they are measured.
@@ -87,11 +90,12 @@ class Screening:
 
         Args:
             design: The design.
-            outcome: Outcome of its evaluation, which may lack metrics.
+            outcome: Outcome of its evaluation, which may lack metrics. A failed design is never
+                proposed again.
             losses: Loss of each epoch of a training that was stopped.
         """
         row = self._row(design)
-        if row is None or not (outcome.readings or losses):
+        if row is None:
             return
         if (deployed := _own_deployment(design, outcome)) is not None:
             self._screener.note(row, deployed)
@@ -106,7 +110,7 @@ class Screening:
                 row=row,
                 readings={name: reading_of(each) for name, each in outcome.readings.items()},
                 hints=hints,
-                feasible=outcome.meets_constraints,
+                feasible=outcome.meets_constraints and outcome.state not in _NOWHERE,
                 stopped=outcome.state == TrialState.STOPPED,
             )
         )

@@ -11,7 +11,7 @@ from optuna.trial import TrialState as OptunaState
 
 from dsx import search
 from dsx.activity import Kind
-from dsx.analysis import CHECKED, NOT_TIMED, STOPPED, Front, Membership, TrialState
+from dsx.analysis import CHECKED, NOT_TIMED, STOPPED, Front, Membership, TrialState, exact
 from dsx.conv import ConvSpec
 from dsx.errors import DsxError
 from dsx.measure import this_device
@@ -27,6 +27,7 @@ from dsx.space import load_space
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import MeasurementRow
 from dsx.store.measurements.measurements import MeasurementStore
+from dsx.store.studies import Outcome
 from dsx.store.studies.read import front
 from dsx.train import losses_in
 from tests.search.again import readings
@@ -264,3 +265,28 @@ def test_a_resumed_search_knows_the_losses_of_stopped_trainings(
     monkeypatch.setattr(screening.Screening, "add", noted)
     search(stopping, trials=4, storage=storage)
     assert sum(bool(losses) for losses in known) == 2
+
+
+def test_a_failed_design_is_neither_proposed_again_nor_on_the_front(storage: str) -> None:
+    engine = open_database(storage, create=True)
+    plan = make_plan(load_space(STATIC), MeasurementStore(engine, this_device()))
+    found = screening.Screening(plan, seed=0)
+    baseline = plan.space.baseline
+    costs = plan.expected(plan.space.cost(baseline))
+    found.set_reference(costs)
+    found.add(
+        baseline,
+        Outcome(
+            state=TrialState.COMPLETE,
+            readings={name: exact(value) for name, value in costs.items()},
+        ),
+    )
+    proposed = []
+    for number in range(1, 7):
+        design = found.next(number)
+        assert design is not None and design.id not in proposed
+        proposed.append(design.id)
+        found.add(design, Outcome(state=TrialState.FAILED))
+    new = found.next(8)
+    assert new is not None and new.id not in proposed
+    assert found.probabilities([new], 9) == [1.0]
