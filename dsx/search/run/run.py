@@ -1,5 +1,6 @@
 """The work of one process on a study: sample a design, evaluate it, and store the results."""
 
+import random
 import time
 
 from dsx.activity import End, Event, Kind, subject
@@ -17,7 +18,7 @@ from dsx.search.run.timings import (
     time_flagged_again,
     time_together,
 )
-from dsx.search.sampling.encoding import parameters, sample
+from dsx.search.sampling.encoding import first_branches, parameters, sample
 from dsx.search.sampling.study import SAMPLERS, SampledTrial, StudySampler
 from dsx.search.screening.screening import LIKELY, Screening
 from dsx.space import Design
@@ -167,6 +168,12 @@ class Run:
             design = self.screening.next(self.sampler.count)
             if design is not None:
                 self._enqueue(design)
+        if not self.sampler.waiting and (at_random or self.sampler.starts):
+            # The options of a parameter have equal probabilities, and the first one of a tree
+            # would leave half of the slots unchanged.
+            seed = f"{self.settings.seed}/{self.sampler.count}"
+            if branches := first_branches(self.plan.space, random.Random(seed)):
+                self.sampler.enqueue(branches)
         return self.sampler.ask(at_random)
 
     def _trial(self, trial: SampledTrial) -> bool:

@@ -6,6 +6,7 @@ two options, and divides the experience of a sampler among many parameters.
 """
 
 import functools
+import random
 from collections.abc import Sequence
 
 from dsx.conv import ConvSpec, notation
@@ -14,6 +15,8 @@ from dsx.space.options import KEEP_OPTION, Selector, SlotOptions
 
 MAX_FLAT = 1000
 """Largest number of settings of a slot that one parameter has as options."""
+KEEP_SHARE = 1 / 6
+"""Probability that a random design leaves a slot unchanged."""
 
 
 def sample(space: SearchSpace, select: Selector) -> Design:
@@ -59,6 +62,26 @@ def is_flat(options: SlotOptions) -> bool:
         options: Options of the slots.
     """
     return 1 < len(options.settings()) <= MAX_FLAT
+
+
+def first_branches(space: SearchSpace, chance: random.Random) -> dict[str, Value]:
+    """Select the first branch of each tree of parameters at random.
+
+    Args:
+        space: The search space.
+        chance: Source of randomness.
+
+    Returns:
+        Parameter to option for the slots that are encoded by a tree: unchanged with a probability
+        of 1/6 instead of one divided by the number of branches, which is 1/2 for dials alone.
+    """
+    found: dict[str, Value] = {}
+    for options in space.slot_options:
+        if not is_flat(options) and len(options.redesigns) > 1:
+            keep, *others = options.redesigns
+            kept = chance.random() < KEEP_SHARE
+            found[f"{options.name}/redesign"] = keep if kept else chance.choice(others)
+    return found
 
 
 def labels(options: SlotOptions) -> tuple[str, ...]:

@@ -17,6 +17,9 @@ from dsx.space import Value
 from dsx.space.yaml import Direction
 from dsx.store.database import creating, display_url, options_for, sqlite_file
 
+STARTUP = 10
+"""Number of trials before which TPE samples uniformly."""
+
 _compatible = WeakSet[Engine]()
 """Engines whose tables have the version of Optuna; each check loads all of Optuna's migrations."""
 
@@ -55,6 +58,7 @@ class StudySampler:
         self._objectives = list(directions)
         self._seed = seed
         self._sampler = SAMPLERS[sampler]
+        self._is_random = sampler == "random"
         with opened(engine) as rdb:
             self._study = _intact_study(rdb, name, list(directions.values()))
             with warnings.catch_warnings():
@@ -91,6 +95,11 @@ class StudySampler:
     def waiting(self) -> bool:
         """Whether the parameters of the next trial are fixed already."""
         return bool(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+
+    @property
+    def starts(self) -> bool:
+        """Whether the sampler samples uniformly now, because it knows too few trials."""
+        return self._is_random or self.count < STARTUP
 
     @property
     def count(self) -> int:

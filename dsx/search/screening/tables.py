@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsx.conv import ConvSpec, Cost
+from dsx.search.sampling.encoding import KEEP_SHARE
 from dsx.space import Design, SearchSpace, Slot, SlotOptions
 from dsx.space.options import Fork, Tree
 
@@ -22,8 +23,6 @@ Rows = NDArray[np.intp]
 
 MAX_SETTINGS = 100_000
 """Largest number of settings of a slot; of more settings, a random sample is used."""
-KEEP_SHARE = 1 / 6
-"""Probability that a random setting leaves its slots unchanged."""
 COSTS = ("params", "flops", "bits")
 
 

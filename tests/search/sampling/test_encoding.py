@@ -3,10 +3,19 @@
 import random
 from collections.abc import Mapping
 
+import optuna
 import pytest
 
+from dsx import search
 from dsx.search.sampling import encoding
-from dsx.search.sampling.encoding import is_flat, labels, parameters, sample
+from dsx.search.sampling.encoding import (
+    KEEP_SHARE,
+    first_branches,
+    is_flat,
+    labels,
+    parameters,
+    sample,
+)
 from dsx.space import Selector, Value, load_space, shipped_spaces
 from dsx.space.options import KEEP_OPTION
 from tests.search.spaces import LEARNED, STATIC, TINY
@@ -48,6 +57,29 @@ def test_too_many_settings_are_a_tree(monkeypatch: pytest.MonkeyPatch) -> None:
     assert is_flat(options)
     monkeypatch.setattr(encoding, "MAX_FLAT", len(options.settings()) - 1)
     assert not is_flat(options)
+
+
+def test_few_slots_of_a_tree_are_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = load_space(STATIC)
+    chance = random.Random(0)
+    assert first_branches(space, chance) == {}
+    monkeypatch.setattr(encoding, "MAX_FLAT", 2)
+    drawn = [first_branches(space, chance) for _ in range(500)]
+    assert drawn[0].keys() == {f"{options.name}/redesign" for options in space.slot_options}
+    options = [option for each in drawn for option in each.values()]
+    assert set(options) == {"keep", "dials"}
+    assert options.count("keep") / len(options) == pytest.approx(KEEP_SHARE, abs=0.03)
+
+
+def test_a_search_starts_with_these_branches(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoding, "MAX_FLAT", 2)
+    monkeypatch.setattr(encoding, "KEEP_SHARE", 0.0)
+    search(STATIC, trials=4, storage=storage, sampler="tpe")
+    study = optuna.load_study(study_name="static", storage=storage)
+    first, *others = study.trials
+    branches = {name for name in first.params if name.endswith("/redesign")}
+    assert {first.params[name] for name in branches} == {"keep"}
+    assert {trial.params[name] for trial in others for name in branches} == {"dials"}
 
 
 def test_a_design_of_another_space_has_no_parameters() -> None:

