@@ -7,7 +7,10 @@ from tests.space.space_files import PLAIN, SLOTS, error_message, replaced, with_
 
 TRAIN = "train: {epochs: 1, batch_size: 64, learning_rate: 0.2, seed: 0}"
 TRAIN_KEYS = ", ".join(Train.model_fields)
-FILE_KEYS = "model, model_args, weights, data, data_args, train, measure, slots, objectives, constraints, max_loss"
+FILE_KEYS = (
+    "model, model_args, weights, data, data_args, train, measure, slots, objectives, constraints, "
+    "max_loss"
+)
 RULE_KEYS = (
     "match, keep, share, preset, separable, kernel_shape, groups, channel_stride, binary_basis, "
     "splits, scale, density, rigid, block_in, block_out"
