@@ -233,7 +233,7 @@ def _costs(options: SlotOptions, settings: Sequence[Mapping[str, ConvSpec]]) -> 
 
 @functools.lru_cache(maxsize=128)
 def _slot_costs(slot: Slot, specs: tuple[ConvSpec, ...]) -> list[list[int]]:
-    found = [slot.cost(spec) for spec in specs]
+    found = [slot.cost_of_canonical(spec) for spec in specs]
     return [[getattr(cost, name) for name in COSTS] for cost in found]
 
 

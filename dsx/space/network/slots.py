@@ -85,8 +85,18 @@ class Slot:
         Raises:
             SpecError: If the spec cannot be applied to this slot, with the reason.
         """
-        at = self.canonical(spec)
-        at = original_spec(self) if at.keeps else at
+        return self.cost_of_canonical(self.canonical(spec))
+
+    def cost_of_canonical(self, spec: ConvSpec) -> Cost:
+        """Compute the closed-form cost of a spec that is known to be canonical on this slot.
+
+        Args:
+            spec: Canonical spec.
+
+        Returns:
+            The cost, as of `cost`.
+        """
+        at = original_spec(self) if spec.keeps else spec
         return self._over_calls(lambda out_hw: spec_cost(at, self.geometry, self.bias, out_hw))
 
     def cost_of(self, conv: DsxConv) -> Cost:
