@@ -40,7 +40,7 @@ NOT_TIMED = "not timed, because the models expect other designs to dominate it"
 STOPPED = "training stopped after its first epoch, because the models expect others to dominate it"
 """Reason of a stopped trial."""
 CHECKED = "timed at the end, as a check of the models"
-"""Reason of a completed trial whose design was screened before."""
+"""Reason of a completed trial whose design was screened before; found by this text in databases."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,7 +78,7 @@ def train(
         DsxError: If the checkpoint is damaged or belongs to another training, or if the settings
             are not supported for the images or this machine.
         WorkFailed: If the checkpoint cannot be written.
-        TrainingStopped: If `stop` returns true. The state is in the checkpoint.
+        TrainingStopped: If `stop` returns true. The checkpoint, if there is one, has the state.
     """
     training = _Training(network, split, settings)
     random = seeded_random_state(training.device, settings.seed)

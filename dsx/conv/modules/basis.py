@@ -76,7 +76,7 @@ class BasisCount:
 
 
 class _Window(NamedTuple):
-    """What the count of a binary basis depends on besides its size."""
+    """Counts of the window and the kernel shape of a binary basis."""
 
     positions: int
     split_width: int

@@ -17,8 +17,8 @@ CROSSED = 0.5
 MUTATED_SLOTS = 1.3
 """Mean number of slots that a mutation changes."""
 
-Feasible = Callable[[Rows], NDArray[np.bool_]]
-Predict = Callable[[Rows], NDArray[np.bool_]]
+Select = Callable[[Rows], NDArray[np.bool_]]
+"""Function from (n, slots) designs to which of them are selected, (n,)."""
 
 
 def mutations(tables: Tables, parents: Rows, count: int, rng: np.random.Generator) -> Rows:
@@ -42,7 +42,7 @@ def mutations(tables: Tables, parents: Rows, count: int, rng: np.random.Generato
 
 
 def generate(
-    tables: Tables, front: Rows, feasible: Feasible, best: Predict, rng: np.random.Generator
+    tables: Tables, front: Rows, feasible: Select, best: Select, rng: np.random.Generator
 ) -> Rows:
     """Generate candidates, and breed those of which the models expect most.
 
@@ -70,7 +70,7 @@ def _bred(tables: Tables, parents: Rows, rng: np.random.Generator) -> list[Rows]
     return [mutations(tables, parents, FRESH, rng)] if len(parents) else []
 
 
-def _distinct(groups: list[Rows], feasible: Feasible) -> Rows:
+def _distinct(groups: list[Rows], feasible: Select) -> Rows:
     found = np.unique(np.concatenate(groups), axis=0)
     return found[feasible(found)]
 

@@ -6,13 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dsx.analysis import Measurement
+from dsx.analysis import Measurement, half_interval
 from dsx.search.screening.tables import Rows, Values
 
 FIRST_LOSS = "first training loss"
 """Name of the hint that is the logarithm of the training loss of the first epoch."""
-QUANTILE = 1.96
-"""Half-width of a 95 % interval in standard errors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +60,7 @@ def reading_of(measurement: Measurement) -> Reading:
     examples = measurement.examples
     return Reading(
         value=measurement.value,
-        error=(measurement.high - measurement.low) / (2 * QUANTILE),
+        error=(measurement.high - measurement.low) / (2 * half_interval()),
         examples=None if examples is None else len(examples.values),
     )
 

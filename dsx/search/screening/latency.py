@@ -16,7 +16,7 @@ from dsx.search.screening.tables import Rows, Tables, Values
 
 FEWEST = 6
 """Smallest number of timed selections from which others are predicted."""
-SCATTER, WEIGHT = 0.08, 4
+SCATTER, WEIGHT = 0.15, 4
 """Prior of the relative deviation from measured latencies, and its weight in designs."""
 SCALES = (0.5, 1.5)
 """Bounds of the factor of the sum over the slots."""

@@ -300,7 +300,7 @@ class SpaceFile(_Part):
     slots: Annotated[list[Rule], Field(min_length=1)]
     objectives: Annotated[dict[str, Direction], Field(min_length=1)]
     constraints: dict[str, BoundText] = {}
-    max_loss: Positive = 0.03
+    max_loss: Annotated[float, Field(gt=0, le=1)] = 0.03
 
 
 def parse_space(source: Source) -> SpaceFile:

@@ -54,7 +54,7 @@ def load_front(study: Study, mix_devices: bool = False) -> Front:
     """
     engine = study.engine
     with Session(engine) as session, activity(Kind.READING_STUDY):
-        trials = complete_trials(session, study.row)
+        trials = measured_trials(session, study.row)
         # Read after the trials, because a search stores the reference point before the first of
         # them is completed.
         row = _read_again(session, study.row)
@@ -128,7 +128,7 @@ def _read_again(session: Session, study: StudyRow) -> StudyRow:
     return found
 
 
-def complete_trials(session: Session, study: StudyRow) -> list[tuple[TrialRow, DesignRow]]:
+def measured_trials(session: Session, study: StudyRow) -> list[tuple[TrialRow, DesignRow]]:
     """Load the trials of a study whose designs were measured, at least in part.
 
     Args:

@@ -85,7 +85,6 @@ class Trials:
         ]
         self.ends = {row.number: row.state for row in ended}
         self.seen = {row.design for row in ended if row.design and row.state not in _OPEN}
-        self._measured = {row.design or row.number for row in rows if row.state in MEASURED}
         self.complete = {row.design for row in rows if row.state == TrialState.COMPLETE}
         self.designs = {row.number: row.design for row in rows}
         self.next = max(self.designs, default=-1) + 1
@@ -124,8 +123,6 @@ class Trials:
         self._close(number, outcome)
         if outcome.state not in _OPEN:
             self.seen.add(design)
-        if outcome.state in MEASURED:
-            self._measured.add(design)
 
     def repeat(self, number: int) -> None:
         """Store that the design of a trial was sampled before.
@@ -156,7 +153,6 @@ class Trials:
         self.counts[self.ends[number]] -= 1
         self._close(number, Outcome(state=TrialState.INTERRUPTED, reason="its design is lost"))
         self.complete.discard(self.designs[number])
-        self._measured.discard(self.designs[number] or number)
         if (lost := self.designs[number]) is not None:
             self.seen.discard(lost)
 
@@ -196,7 +192,8 @@ class Trials:
     @property
     def measured(self) -> int:
         """The number of designs that count for the requested number of designs."""
-        return len(self._measured)
+        ended = [number for number, state in self.ends.items() if state in MEASURED]
+        return len({self.designs[number] or number for number in ended})
 
     @property
     def total(self) -> int:

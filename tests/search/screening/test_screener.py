@@ -144,7 +144,7 @@ def test_probabilities_agree_with_the_truth() -> None:
             hits.append(not beaten)
             expected.append(chance)
     on_front, order = np.array(hits), np.argsort(expected)
-    # Nothing that is on the front would have been left out.
+    # No design of the front would have been left out.
     assert not (on_front & (np.array(expected) < 0.05)).any()
     assert on_front[order[-40:]].mean() > on_front[order[:40]].mean()
     assert on_front[order[-40:]].mean() > 0.8

@@ -89,3 +89,16 @@ def test_only_complete_designs_within_all_constraints_are_feasible(
         stored.start(number, baseline)
         stored.end(number, baseline, outcome)
     assert [row.feasible for row in trials(storage, "s")] == [True, False, False]
+
+
+def test_designs_count_once_and_only_while_they_are_measured(engine: Engine, baseline: str) -> None:
+    stored = Trials(engine, "s")
+    stored.start(0, baseline)
+    stored.end(0, baseline, Outcome(state=TrialState.STOPPED))
+    assert (stored.measured, stored.seen) == (1, set())
+    stored.start(1, baseline)
+    stored.end(1, baseline, Outcome(state=TrialState.SCREENED))
+    assert stored.measured == Trials(engine, "s").measured == 1
+    stored.replace(1, baseline, Outcome(state=TrialState.FAILED))
+    stored.replace(0, baseline, Outcome(state=TrialState.FAILED))
+    assert stored.measured == Trials(engine, "s").measured == 0
