@@ -13,10 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsx.analysis.dominance.pareto import Values
+from dsx.analysis.dominance.probability import Readings
 from dsx.analysis.estimate import Estimate
-from dsx.analysis.paired import Differences, SeedNoise, compare_designs, compare_weights
+from dsx.analysis.paired import (
+    Differences,
+    SeedNoise,
+    compare_designs,
+    compare_weights,
+    own_errors,
+)
+from dsx.analysis.rank_correlation import half_interval
 
 Rows = NDArray[np.intp]
+
+FLAGGED_ERROR = 0.5
+"""Relative error assumed for flagged values, about twice the largest that was observed (26 %)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +86,39 @@ class Objective:
         ]
         below, above = np.array(ends, dtype=float).reshape(-1, 2).T
         return (below, above) if self.sign > 0 else (above, below)
+
+    @cached_property
+    def flagged(self) -> NDArray[np.bool_]:
+        """Whether a value rests on unconverged or noisy readings only, (n,)."""
+        return np.array([each.flagged for each in self.estimates], dtype=bool)
+
+    @cached_property
+    def readings(self) -> Readings:
+        """The costs with the errors that do not affect all designs equally."""
+        errors = np.maximum(*self._halves) / half_interval()
+        rows = np.flatnonzero(self.paired)
+        if len(rows) > 1:
+            results = [self._results[int(row)] for row in rows]
+            errors[rows] = own_errors(results, self.noise)
+        size = np.nan_to_num(np.abs(self.costs), posinf=0.0)
+        least = FLAGGED_ERROR * size / half_interval()
+        errors = np.where(self.flagged, np.maximum(errors, least), errors)
+        return Readings(costs=self.costs, errors=errors, labels=self.labels)
+
+    def bounds(self, these: Rows, those: Rows) -> tuple[Values, Values]:
+        """Bound the differences of two sets of designs; flagged values decide nothing.
+
+        Args:
+            these: (n,) row numbers.
+            those: (m,) row numbers.
+
+        Returns:
+            Lower and upper ends of the costs of `these` minus costs of `those`, (n, m) each.
+        """
+        found = self.between(these, those)
+        same = self.labels[these][:, None] == self.labels[those][None, :]
+        unknown = (self.flagged[these][:, None] | self.flagged[those][None, :]) & ~same
+        return np.where(unknown, -np.inf, found.low), np.where(unknown, np.inf, found.high)
 
     def between(self, these: Rows, those: Rows) -> Differences:
         """Compare two sets of designs, without regard to flags.

@@ -12,14 +12,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from dsx.analysis.dominance.membership import (
-    Costs,
-    Membership,
-    contenders,
-    contested_pairs,
-    memberships,
-)
-from dsx.analysis.dominance.pareto import Values, dominate, hypervolume, non_dominated, to_ideal
+from dsx.analysis.differences import Objective
+from dsx.analysis.dominance.membership import Membership, contested_pairs, membership_of
+from dsx.analysis.dominance.pareto import Values, hypervolume, non_dominated, to_ideal
+from dsx.analysis.dominance.probability import front_probabilities
 from dsx.analysis.estimate import Estimate
 from dsx.analysis.reasons import Outcomes
 from dsx.errors import DsxError, WorkFailed, did_you_mean, quoted
@@ -128,26 +124,30 @@ class Front:
         return frozenset(entry.id for entry in self.on_front)
 
     @cached_property
+    def probability(self) -> Mapping[str, float]:
+        """The probability that each design is on the front, by id; 0 for infeasible designs."""
+        found = front_probabilities([each.readings for each in self._known]).tolist()
+        return dict.fromkeys((entry.id for entry in self.entries), 0.0) | {
+            entry.id: probability for entry, probability in zip(self._feasible, found, strict=True)
+        }
+
+    @cached_property
     def membership(self) -> Mapping[str, Membership]:
         """The front membership of each design by id; infeasible designs are not on the front."""
-        found = zip(self._feasible, memberships(self._known), strict=True)
-        return {entry.id: Membership.NO for entry in self.entries} | {
-            entry.id: membership for entry, membership in found
+        return {
+            id_: membership_of(probability, id_ in self.front_ids)
+            for id_, probability in self.probability.items()
         }
 
     @cached_property
     def possible(self) -> tuple[Entry, ...]:
-        """The possible designs that are not on the front, the likeliest first.
-
-        A design is likelier if fewer designs of the front dominate it; ties are in trial order.
-        """
+        """The possible designs that are not on the front, the likeliest first."""
         behind = [
             entry
             for entry in self._feasible
             if self.membership[entry.id] == Membership.POSSIBLE and entry.id not in self.front_ids
         ]
-        ahead = dominate(self._costs(self.on_front), self._costs(behind)).sum(axis=1)
-        return tuple(behind[place] for place in np.argsort(ahead, kind="stable"))
+        return tuple(sorted(behind, key=lambda entry: -self.probability[entry.id]))
 
     @cached_property
     def contested(self) -> list[tuple[Entry, Entry]]:
@@ -155,7 +155,12 @@ class Front:
 
         The second design could, but need not, dominate the first.
         """
-        pairs = contested_pairs(self._known)
+        rows = [
+            row
+            for row, entry in enumerate(self._feasible)
+            if self.membership[entry.id] != Membership.NO
+        ]
+        pairs = contested_pairs(self._known, np.array(rows, dtype=np.intp))
         return [(self._feasible[first], self._feasible[second]) for first, second in pairs]
 
     @cached_property
@@ -198,7 +203,8 @@ class Front:
     @cached_property
     def contenders(self) -> tuple[Entry, ...]:
         """The designs that could dominate another design, so that its membership is uncertain."""
-        return tuple(self._feasible[row] for row in contenders(self._known))
+        found = {other.id: other for _, other in self.contested}
+        return tuple(entry for entry in self._feasible if entry.id in found)
 
     @cached_property
     def knee(self) -> Entry:
@@ -322,32 +328,16 @@ class Front:
         return [entry for entry in self.entries if entry.feasible]
 
     @cached_property
-    def _known(self) -> Costs:
-        """The intervals of the costs of the feasible designs."""
-        ends = self._costs(self._feasible, "low"), self._costs(self._feasible, "high")
-        rows = [[entry.metrics[name] for name in self._signs] for entry in self._feasible]
-        numbers: dict[object, int] = {}
-        shape = len(rows), len(self.objectives)
+    def _known(self) -> list[Objective]:
+        """The values of the feasible designs in each objective."""
+        return [
+            Objective(estimates=[entry.metrics[name] for entry in self._feasible], sign=sign)
+            for name, sign in self._signs.items()
+        ]
 
-        def label(value: Estimate) -> int:
-            own = (value.rests_on, value.low, value.high) if value.rests_on else object()
-            return numbers.setdefault(own, len(numbers))
-
-        return Costs(
-            # A change of sign swaps the ends of an interval.
-            lows=np.minimum(*ends),
-            highs=np.maximum(*ends),
-            labels=np.array([[label(v) for v in row] for row in rows], dtype=np.intp).reshape(
-                shape
-            ),
-            flagged=np.array([[v.flagged for v in row] for row in rows], dtype=bool).reshape(shape),
-        )
-
-    def _costs(
-        self, entries: Sequence[Entry], of: Literal["value", "low", "high"] = "value"
-    ) -> Values:
+    def _costs(self, entries: Sequence[Entry]) -> Values:
         rows = [
-            [sign * getattr(entry.metrics[name], of) for name, sign in self._signs.items()]
+            [sign * entry.metrics[name].value for name, sign in self._signs.items()]
             for entry in entries
         ]
         return np.array(rows, dtype=float).reshape(len(rows), len(self.objectives))

@@ -20,9 +20,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dsx.analysis.dominance.pareto import Values, non_dominated
+from dsx.analysis.dominance.pareto import Values, dominate, non_dominated
 
 SAMPLES = 1000
+MOST_NUMBERS = 4_000_000
+"""Largest number of sampled values of one objective, which limits memory and time."""
+FAR = 5.0
+"""Number of standard errors by which a design is dominated that is never on the front."""
 PRECISE = 0.2
 """Largest mean error of a precisely known objective, relative to the deviation of its values."""
 _SEED = 0
@@ -56,11 +60,28 @@ def front_probabilities(objectives: Sequence[Readings], samples: int = SAMPLES) 
         (n,) probabilities, 0..1.
     """
     rng = np.random.default_rng(_SEED)
-    drawn = np.stack(list(_drawn(objectives, samples, rng)), axis=2)
+    count = len(objectives[0].costs)
     if not any(each.errors.any() for each in objectives):
-        drawn = drawn[:1]
-    found: Values = np.mean([non_dominated(costs) for costs in drawn], axis=0)
+        samples = 1
+    samples = min(samples, max(MOST_NUMBERS // max(count, 1), 1))
+    rows = _plausible(objectives)
+    drawn = np.stack([each[:, rows] for each in _drawn(objectives, samples, rng)], axis=2)
+    found = np.zeros(count)
+    found[rows] = np.mean([non_dominated(costs) for costs in drawn], axis=0)
     return found
+
+
+def _plausible(objectives: Sequence[Readings]) -> NDArray[np.intp]:
+    """Find the designs that no other design dominates by many standard errors."""
+    costs = np.stack([each.costs for each in objectives], axis=1)
+    margins = FAR * np.stack([each.errors for each in objectives], axis=1)
+    worst = costs + margins
+    best = worst[non_dominated(worst)]
+    kept = [
+        ~dominate(best, block).any(axis=1)
+        for block in np.array_split(costs - margins, max(1, len(costs) * len(best) // MOST_NUMBERS))
+    ]
+    return np.flatnonzero(np.concatenate(kept))
 
 
 def _drawn(

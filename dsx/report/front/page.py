@@ -22,6 +22,7 @@ from dsx.report.front.view import (
     logarithmic,
     metrics,
     number,
+    probability,
     ratio,
     short_ids,
     unlisted,
@@ -136,6 +137,8 @@ def _table(front: Front) -> str:
         unit = front.units.get(name, "")
         small = f"<small>{html(counted_unit(name, unit))}</small>"
         heads.append(f'<th class="figure">{html(title(name, unit))}{small}</th>')
+    uncertain = has_uncertainty(front)
+    heads += ['<th class="figure">P(front)</th>'] * uncertain
     heads += ['<th class="figure">dense</th>', "<th>design</th>"]
     rows = []
     for entry in listed(front):
@@ -143,6 +146,7 @@ def _table(front: Front) -> str:
             f'<td data-value="{entry.trial}">#{entry.trial}</td>',
             f"<td><code>{html(ids[entry.id])}</code></td>",
             *(_cell(front, entry, name) for name in names),
+            *[_chance_cell(front, entry)] * uncertain,
             f'<td class="figure">{dense(entry)}</td>',
             f"<td>{html(entry.description)}{_remark(front, entry)}</td>",
         ]
@@ -151,6 +155,11 @@ def _table(front: Front) -> str:
         f"<table><thead><tr>{''.join(heads)}</tr></thead>\n"
         f"<tbody>{chr(10).join(rows)}</tbody></table>"
     )
+
+
+def _chance_cell(front: Front, entry: Entry) -> str:
+    chance = front.probability[entry.id]
+    return f'<td class="figure" data-value="{chance}">{html(probability(front, entry))}</td>'
 
 
 def _cell(front: Front, entry: Entry, name: str) -> str:
@@ -185,7 +194,8 @@ def _notes(front: Front) -> Iterator[tuple[str, str]]:
         if any(getattr(value, name) for value in shown):
             yield sign, meaning
     if has_uncertainty(front):
-        yield "uncertain", "the intervals do not decide whether the design is on the front"
+        yield "P(front)", "probability that the design is on the front"
+        yield "uncertain", "this probability is between 5 and 95 %"
     if unlisted(front):
         yield "not in the table", f"{unlisted(front)} more possible members of the front"
     if trials := other_trials(front.outcomes):

@@ -16,6 +16,9 @@ SCHEMA_VERSION = 4
 """Version of the document, from which an archived study is read; raised when a key is added that
 the reader needs, or when a key changes its meaning or is removed."""
 
+PLACES = 3
+"""Decimal places of a probability, which is estimated from a thousand samples."""
+
 _SAMPLED = "low", "high", "seeds", "readings", "converged", "noisy"
 """Further columns of a metric with intervals."""
 
@@ -99,8 +102,8 @@ def as_csv(front: Front) -> str:
     device = ["device"] if front.devices else []
     missing = ["missing"] if any(entry.missing for entry in front.entries) else []
     out = io.StringIO()
-    fields = ["id", "trial", "on_front", "membership", "feasible", *device, *columns, *missing]
-    fields += ["description"]
+    fields = ["id", "trial", "on_front", "membership", "probability", "feasible", *device]
+    fields += [*columns, *missing, "description"]
     writer = csv.DictWriter(out, fields, lineterminator="\n", extrasaction="ignore")
     heading = dict(zip(fields, fields, strict=True))
     rows: list[dict[str, object]] = [{**heading}, *(_row(front, entry) for entry in front.entries)]
@@ -114,6 +117,7 @@ def _design(front: Front, entry: Entry) -> dict[str, object]:
         "trial": entry.trial,
         "on_front": entry.id in front.front_ids,
         "membership": front.membership[entry.id],
+        "probability": round(front.probability[entry.id], PLACES),
         "feasible": entry.feasible,
         "device": entry.device,
         "metrics": {name: _number(value) for name, value in entry.metrics.items()},
@@ -133,6 +137,7 @@ def _row(front: Front, entry: Entry) -> dict[str, object]:
         "trial": entry.trial,
         "on_front": json.dumps(entry.id in front.front_ids),
         "membership": front.membership[entry.id],
+        "probability": round(front.probability[entry.id], PLACES),
         "feasible": json.dumps(entry.feasible),
         "device": entry.device,
         "missing": "; ".join(f"{name}: {reason}" for name, reason in entry.missing.items()),

@@ -25,7 +25,15 @@ from dsx.report.front.summary import (
     summarised,
     tally,
 )
-from dsx.report.front.view import dense, has_uncertainty, metrics, ranked, ratio, short_ids
+from dsx.report.front.view import (
+    dense,
+    has_uncertainty,
+    likeliest,
+    metrics,
+    probability,
+    ratio,
+    short_ids,
+)
 from dsx.report.text.console import transliterate
 from dsx.report.text.numbers import (
     counted_unit,
@@ -104,7 +112,7 @@ class _View:
         if not self.complete:
             return summarised(self.front)
         baseline = self.front.baseline_entry
-        others = [*ranked(self.front), *self.front.possible]
+        others = [*likeliest(self.front.on_front, self.front), *self.front.possible]
         first = [] if baseline is None else [baseline]
         return [*first, *(entry for entry in others if entry.id != self.front.baseline)]
 
@@ -144,6 +152,8 @@ class _View:
         if self.complete and not layout.bare:
             ids = short_ids(self.front)
             yield "id", [self.text(ids[entry.id], "dim") for entry in self.rows]
+        if self.complete and has_uncertainty(self.front):
+            yield "P(front)", [self.text(probability(self.front, entry)) for entry in self.rows]
         if self.front.devices:
             numbers = [str(self.front.devices[entry.device]) for entry in self.rows]
             yield "device", [self.text(number) for number in numbers]
@@ -252,6 +262,8 @@ class _View:
         means = [f"#{trial} ({count})" for trial, count in seeds.items() if count > 1]
         if means:
             yield f"means over seeds: {', '.join(means)}"
+        if self.complete and has_uncertainty(self.front):
+            yield "P(front): probability of being on the front"
         if self._counts_dense(layout):
             yield "dense: redesigned slots that fell back to a dense kernel"
 

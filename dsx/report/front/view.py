@@ -1,7 +1,7 @@
 """Queries that the views of a front share: metrics, their order, comparisons and axes."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from dsx.analysis import Entry, Estimate, Front
 from dsx.errors import DsxError, unknown
@@ -50,6 +50,24 @@ def ranked(front: Front) -> list[Entry]:
     return sorted(front.on_front, key=rank)
 
 
+def likeliest(entries: Iterable[Entry], front: Front) -> list[Entry]:
+    """Sort designs by the probability of being on the front.
+
+    Args:
+        entries: Designs to sort.
+        front: Front of the study.
+
+    Returns:
+        The likeliest first; ties in the order of `ranked`.
+    """
+    order = {entry.id: place for place, entry in enumerate(ranked(front))}
+
+    def rank(entry: Entry) -> tuple[float, int]:
+        return -front.probability[entry.id], order.get(entry.id, len(order))
+
+    return sorted(entries, key=rank)
+
+
 def listed(front: Front) -> list[Entry]:
     """List the designs of the table of a page.
 
@@ -57,9 +75,10 @@ def listed(front: Front) -> list[Entry]:
         front: Front of a study.
 
     Returns:
-        The front as `ranked`, the likeliest of the possible members, and the baseline last.
+        The front and the likeliest of the other possible members, the likeliest first, and the
+        baseline last.
     """
-    some = [*ranked(front), *front.possible[:_LISTED_POSSIBLE]]
+    some = [*likeliest(front.on_front, front), *front.possible[:_LISTED_POSSIBLE]]
     first = [entry for entry in some if entry.id != front.baseline]
     last = front.baseline_entry
     return first if last is None else [*first, last]
@@ -92,6 +111,24 @@ def has_uncertainty(front: Front) -> bool:
         if entry.feasible
         for name in front.objectives
     )
+
+
+def probability(front: Front, entry: Entry) -> str:
+    """Return the probability that a design is on the front.
+
+    Args:
+        front: Front of a study.
+        entry: One of its designs.
+
+    Returns:
+        Such as "87 %", "> 99 %" or "< 1 %"; "-" for an infeasible design.
+    """
+    if not entry.feasible:
+        return "-"
+    found = front.probability[entry.id]
+    if found > 0.99:
+        return "> 99 %"
+    return "< 1 %" if found < 0.01 else f"{found:.0%}".replace("%", " %")
 
 
 def comparable(front: Front, entry: Entry, name: str) -> tuple[Estimate, Estimate] | None:

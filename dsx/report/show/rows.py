@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from dsx.analysis import Entry, Estimate, Measurement, to_json
 from dsx.errors import parameter
+from dsx.report.front.rows import PLACES
 from dsx.report.front.view import metrics
 from dsx.store.studies import StudyResults
 
@@ -86,6 +87,7 @@ def headline(shown: ShownDesign) -> Row:
         "roles": roles(shown),
         "on_front": entry.id in front.front_ids,
         "membership": front.membership[entry.id],
+        "probability": round(front.probability[entry.id], PLACES),
         "feasible": entry.feasible,
         "spec": {slot: dict(dials) for slot, dials in entry.spec.items()},
         "redesigned": entry.redesigned,
