@@ -29,6 +29,9 @@ Rows = NDArray[np.intp]
 FLAGGED_ERROR = 0.5
 """Relative error assumed for flagged values, about twice the largest that was observed (26 %)."""
 
+UNBOUNDED = 10.0
+"""Standard error that is assumed for an unbounded interval, relative to the largest cost."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
@@ -93,16 +96,26 @@ class Objective:
         return np.array([each.flagged for each in self.estimates], dtype=bool)
 
     @cached_property
+    def own_variances(self) -> Values:
+        """Squares of the standard errors of the values themselves, without regard to flags, (n,)."""
+        found: Values = (np.maximum(*self._halves) / half_interval()) ** 2
+        return found
+
+    @cached_property
     def readings(self) -> Readings:
         """The costs with the errors that do not affect all designs equally."""
-        errors = np.maximum(*self._halves) / half_interval()
+        errors = np.sqrt(self.own_variances)
         rows = np.flatnonzero(self.paired)
         if len(rows) > 1:
             results = [self._results[int(row)] for row in rows]
             errors[rows] = own_errors(results, self.noise)
-        size = np.nan_to_num(np.abs(self.costs), posinf=0.0)
+        finite = np.isfinite(self.costs)
+        size = np.where(finite, np.abs(self.costs), 0.0)
         least = FLAGGED_ERROR * size / half_interval()
         errors = np.where(self.flagged, np.maximum(errors, least), errors)
+        # An unbounded interval is as good as one that contains all costs several times.
+        widest = UNBOUNDED * size.max(initial=0.0)
+        errors = np.where(finite, np.minimum(errors, widest), 0.0)
         return Readings(costs=self.costs, errors=errors, labels=self.labels)
 
     def bounds(self, these: Rows, those: Rows) -> tuple[Values, Values]:
@@ -115,10 +128,23 @@ class Objective:
         Returns:
             Lower and upper ends of the costs of `these` minus costs of `those`, (n, m) each.
         """
-        found = self.between(these, those)
+        low, high = self.unflagged_bounds(these, those)
         same = self.labels[these][:, None] == self.labels[those][None, :]
         unknown = (self.flagged[these][:, None] | self.flagged[those][None, :]) & ~same
-        return np.where(unknown, -np.inf, found.low), np.where(unknown, np.inf, found.high)
+        return np.where(unknown, -np.inf, low), np.where(unknown, np.inf, high)
+
+    def unflagged_bounds(self, these: Rows, those: Rows) -> tuple[Values, Values]:
+        """Bound the differences of two sets of designs as if no value were flagged.
+
+        Args:
+            these: (n,) row numbers.
+            those: (m,) row numbers.
+
+        Returns:
+            Lower and upper ends of the costs of `these` minus costs of `those`, (n, m) each.
+        """
+        found = self.between(these, those)
+        return found.low, found.high
 
     def between(self, these: Rows, those: Rows) -> Differences:
         """Compare two sets of designs, without regard to flags.

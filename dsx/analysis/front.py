@@ -12,8 +12,14 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from dsx.analysis.differences import Objective
-from dsx.analysis.dominance.membership import Membership, contested_pairs, membership_of
+from dsx.analysis.differences import Objective, Rows
+from dsx.analysis.dominance.membership import (
+    POSSIBLE,
+    Membership,
+    contested_pairs,
+    depend_on_flags,
+    membership_of,
+)
 from dsx.analysis.dominance.pareto import Values, hypervolume, non_dominated, to_ideal
 from dsx.analysis.dominance.probability import front_probabilities
 from dsx.analysis.estimate import Estimate
@@ -134,10 +140,27 @@ class Front:
     @cached_property
     def membership(self) -> Mapping[str, Membership]:
         """The front membership of each design by id; infeasible designs are not on the front."""
+        rows = self._relevant
+        flagged = {
+            self._feasible[row].id: depends
+            for row, depends in zip(rows, depend_on_flags(self._known, rows), strict=True)
+        }
         return {
-            id_: membership_of(probability, id_ in self.front_ids)
+            id_: membership_of(probability, id_ in self.front_ids, bool(flagged.get(id_)))
             for id_, probability in self.probability.items()
         }
+
+    @cached_property
+    def _relevant(self) -> Rows:
+        """Rows of the feasible designs whose comparison may decide the front."""
+        if any(each.flagged.any() for each in self._known):
+            # A flagged design could dominate any other, and any other could dominate it.
+            return np.arange(len(self._feasible))
+        kept = [
+            entry.id in self.front_ids or self.probability[entry.id] >= POSSIBLE
+            for entry in self._feasible
+        ]
+        return np.flatnonzero(kept)
 
     @cached_property
     def possible(self) -> tuple[Entry, ...]:
@@ -155,12 +178,7 @@ class Front:
 
         The second design could, but need not, dominate the first.
         """
-        rows = [
-            row
-            for row, entry in enumerate(self._feasible)
-            if self.membership[entry.id] != Membership.NO
-        ]
-        pairs = contested_pairs(self._known, np.array(rows, dtype=np.intp))
+        pairs = contested_pairs(self._known, self._relevant)
         return [(self._feasible[first], self._feasible[second]) for first, second in pairs]
 
     @cached_property

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from dsx.analysis.differences import Objective
+from dsx.analysis.differences import FLAGGED_ERROR, UNBOUNDED, Objective
 from dsx.analysis.estimate import Estimate
 from dsx.analysis.examples import ExampleResults
 from dsx.analysis.paired import Differences, SeedNoise, compare_designs, compare_weights
@@ -120,3 +120,26 @@ def test_only_results_of_the_same_examples_are_paired() -> None:
         assert value - low == pytest.approx(0.1 * math.sqrt(2))
     _, low, high = compared(objective, 0, 1)
     assert high - low < 0.15
+
+
+def test_readings_of_flagged_and_unbounded_values_have_large_errors() -> None:
+    flagged = Estimate(value=8.0, low=7.9, high=8.1, noisy=True)
+    endless = Estimate(value=2.0, low=-math.inf, high=math.inf)
+    infinite = Estimate(value=math.inf, low=1.0, high=math.inf)
+    estimates = [measured(4.0, 0.2, 0.1, 1), flagged, endless, infinite]
+    found = Objective(estimates=estimates, sign=-1).readings
+    assert found.costs.tolist() == [-4.0, -8.0, -2.0, -math.inf]
+    deviations = 1.96 * found.errors
+    expected = [0.2, FLAGGED_ERROR * 8, 1.96 * UNBOUNDED * 8, 0]
+    assert deviations == pytest.approx(expected, rel=1e-4)
+    assert len(set(found.labels.tolist())) == 4
+
+
+def test_flagged_values_bound_nothing_except_their_own_reading() -> None:
+    flagged = Estimate(value=8.0, low=7.9, high=8.1, noisy=True, rests_on=frozenset({2}))
+    objective = Objective(estimates=[measured(4.0, 0, 0, 1), flagged, flagged], sign=1)
+    low, high = objective.bounds(ALL, ALL)
+    assert low.tolist() == [[0, -math.inf, -math.inf], [-math.inf, 0, 0], [-math.inf, 0, 0]]
+    assert high.tolist() == (-low).tolist()
+    low, high = objective.unflagged_bounds(ALL, ALL)
+    assert (low[1, 0], high[1, 0]) == pytest.approx((3.9, 4.1))

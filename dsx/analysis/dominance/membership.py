@@ -6,16 +6,20 @@ the same latency. The interval of a difference with a flagged value (of unconver
 readings) is unbounded, so flagged values decide nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dsx.analysis.differences import Objective, Rows
+from dsx.analysis.dominance.pareto import Values
 
 CERTAIN, POSSIBLE = 0.95, 0.05
 """Smallest probabilities of being on the front of certain and of possible members."""
+Bounds = Callable[[Objective, Rows, Rows], tuple[Values, Values]]
+"""Function that bounds the differences of two sets of designs in an objective."""
+_Block = tuple[Rows, NDArray[np.bool_], NDArray[np.bool_]]
 _CHUNK = 1 << 20
 """Number of comparisons in one step, which limits the memory that is used."""
 
@@ -28,19 +32,43 @@ class Membership(StrEnum):
     NO = "no"
 
 
-def membership_of(probability: float, observed: bool) -> Membership:
+def membership_of(probability: float, observed: bool, flagged: bool) -> Membership:
     """Determine the front membership of a design.
 
     Args:
         probability: Probability that the design is on the front.
         observed: Whether the design is on the front of the estimated values.
+        flagged: Whether this depends on a flagged value.
 
     Returns:
         The membership; a design of the observed front is possible at least.
     """
-    if probability >= CERTAIN:
+    if probability >= CERTAIN and not flagged:
         return Membership.CERTAIN
     return Membership.POSSIBLE if probability >= POSSIBLE or observed else Membership.NO
+
+
+def depend_on_flags(objectives: Sequence[Objective], rows: Rows) -> NDArray[np.bool_]:
+    """Find the designs that only a flagged value keeps from being dominated.
+
+    Args:
+        objectives: Values of n designs in each objective.
+        rows: (m,) row numbers of the designs to compare.
+
+    Returns:
+        (m,) whether another design could dominate the design if flagged values were arbitrary, but
+        not if they are as accurate as other values.
+    """
+    if not any(each.flagged.any() for each in objectives):
+        return np.zeros(len(rows), dtype=bool)
+    blocks = zip(
+        _dominance(objectives, rows, Objective.bounds),
+        _dominance(objectives, rows, Objective.unflagged_bounds),
+        strict=True,
+    )
+    return np.concatenate(
+        [(arbitrary & ~could).any(axis=1) for (_, arbitrary, _), (_, could, _) in blocks]
+    )
 
 
 def contested_pairs(objectives: Sequence[Objective], rows: Rows) -> list[tuple[int, int]]:
@@ -55,25 +83,23 @@ def contested_pairs(objectives: Sequence[Objective], rows: Rows) -> list[tuple[i
         order.
     """
     pairs: dict[tuple[int, int], None] = {}
-    for block, could in _contested(objectives, rows):
-        for one, other in zip(*np.nonzero(could), strict=True):
+    for block, could, certain in _dominance(objectives, rows, Objective.bounds):
+        for one, other in zip(*np.nonzero(could & ~certain), strict=True):
             contested, contender = int(block[one]), int(rows[other])
             if (contender, contested) not in pairs:
                 pairs[contested, contender] = None
     return list(pairs)
 
 
-def _contested(
-    objectives: Sequence[Objective], rows: Rows
-) -> Iterator[tuple[Rows, NDArray[np.bool_]]]:
-    """Yield blocks of designs and, (block, rows), which others could but need not dominate them."""
+def _dominance(objectives: Sequence[Objective], rows: Rows, bounds: Bounds) -> Iterator[_Block]:
+    """Yield blocks of designs, and which others could and certainly dominate them."""
     size = max(1, _CHUNK // max(1, len(rows)))
     for start in range(0, len(rows), size):
         block = rows[start : start + size]
         could = certain = np.ones((len(block), len(rows)), dtype=bool)
         better_perhaps = better = np.zeros_like(could)
         for objective in objectives:
-            low, high = objective.bounds(rows, block)
+            low, high = bounds(objective, rows, block)
             could, certain = could & (low <= 0).T, certain & (high <= 0).T
             better_perhaps, better = better_perhaps | (low < 0).T, better | (high < 0).T
-        yield block, (could & better_perhaps) & ~(certain & better)
+        yield block, could & better_perhaps, certain & better

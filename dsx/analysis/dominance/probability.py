@@ -61,9 +61,11 @@ def front_probabilities(objectives: Sequence[Readings], samples: int = SAMPLES) 
     """
     rng = np.random.default_rng(_SEED)
     count = len(objectives[0].costs)
+    if not count:
+        return np.zeros(0)
     if not any(each.errors.any() for each in objectives):
         samples = 1
-    samples = min(samples, max(MOST_NUMBERS // max(count, 1), 1))
+    samples = min(samples, max(MOST_NUMBERS // count, 1))
     rows = _plausible(objectives)
     drawn = np.stack([each[:, rows] for each in _drawn(objectives, samples, rng)], axis=2)
     found = np.zeros(count)

@@ -195,7 +195,7 @@ def _notes(front: Front) -> Iterator[tuple[str, str]]:
             yield sign, meaning
     if has_uncertainty(front):
         yield "P(front)", "probability that the design is on the front"
-        yield "uncertain", "this probability is between 5 and 95 %"
+        yield "uncertain", "this probability is between 5 and 95 %, or a flagged value decides it"
     if unlisted(front):
         yield "not in the table", f"{unlisted(front)} more possible members of the front"
     if trials := other_trials(front.outcomes):

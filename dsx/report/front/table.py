@@ -152,7 +152,7 @@ class _View:
         if self.complete and not layout.bare:
             ids = short_ids(self.front)
             yield "id", [self.text(ids[entry.id], "dim") for entry in self.rows]
-        if self.complete and has_uncertainty(self.front):
+        if self._shows_probability(layout):
             yield "P(front)", [self.text(probability(self.front, entry)) for entry in self.rows]
         if self.front.devices:
             numbers = [str(self.front.devices[entry.device]) for entry in self.rows]
@@ -170,6 +170,9 @@ class _View:
     def _counts_dense(self, layout: _Layout) -> bool:
         deployed = any(entry.fallbacks is not None for entry in self.rows)
         return self.complete and deployed and not layout.bare
+
+    def _shows_probability(self, layout: _Layout) -> bool:
+        return self.complete and has_uncertainty(self.front) and not layout.bare
 
     def _glyphs(self, entry: Entry) -> str:
         kind = role(self.front, entry)
@@ -262,7 +265,7 @@ class _View:
         means = [f"#{trial} ({count})" for trial, count in seeds.items() if count > 1]
         if means:
             yield f"means over seeds: {', '.join(means)}"
-        if self.complete and has_uncertainty(self.front):
+        if self._shows_probability(layout):
             yield "P(front): probability of being on the front"
         if self._counts_dense(layout):
             yield "dense: redesigned slots that fell back to a dense kernel"

@@ -7,7 +7,11 @@ from hypothesis import strategies as st
 
 from dsx.analysis.differences import Objective
 from dsx.analysis.dominance import membership
-from dsx.analysis.dominance.membership import contested_pairs, membership_of
+from dsx.analysis.dominance.membership import (
+    contested_pairs,
+    depend_on_flags,
+    membership_of,
+)
 from dsx.analysis.estimate import Estimate
 
 # Few different values, so that some are equal and some differences are 0.
@@ -39,14 +43,21 @@ def everything(found: list[Objective]) -> np.ndarray:
 @pytest.mark.parametrize(
     ("probability", "observed", "word"),
     [
-        (1.0, True, "certain"), (0.95, False, "certain"), (0.94, True, "possible"),
-        (0.05, False, "possible"), (0.04, True, "possible"), (0.04, False, "no"), (0.0, False, "no"),
+        (1.0, True, "certain"),
+        (0.95, False, "certain"),
+        (0.94, True, "possible"),
+        (0.05, False, "possible"),
+        (0.04, True, "possible"),
+        (0.04, False, "no"),
+        (0.0, False, "no"),
     ],
-)  # fmt: skip
+)
 def test_membership_is_decided_by_probability(
     probability: float, observed: bool, word: str
 ) -> None:
-    assert membership_of(probability, observed) == word
+    assert membership_of(probability, observed, flagged=False) == word
+    less = "possible" if word == "certain" else word
+    assert membership_of(probability, observed, flagged=True) == less
 
 
 @given(DESIGNS)
@@ -124,3 +135,19 @@ def test_many_designs_are_compared_in_blocks(monkeypatch: pytest.MonkeyPatch) ->
     assert whole
     monkeypatch.setattr(membership, "_CHUNK", 100)
     assert contested_pairs(found, everything(found)) == whole
+
+
+def test_designs_that_only_a_flagged_value_protects() -> None:
+    # Latency and error. The second could be faster than it seems, which matters to the first only,
+    # since the third has a smaller error than both.
+    found = objectives(
+        [
+            [estimate(1.0, 0.01), estimate(0.1, 0)],
+            [estimate(4.0, 0.01, flagged=True), estimate(0.1, 0)],
+            [estimate(0.5, 0.01), estimate(0.05, 0.01)],
+        ]
+    )
+    assert depend_on_flags(found, np.array([0, 1])).tolist() == [True, False]
+    assert depend_on_flags(found, everything(found)).tolist() == [True, False, False]
+    calm = objectives([[estimate(1.0, 0.01)], [estimate(4.0, 0.01)]])
+    assert depend_on_flags(calm, everything(calm)).tolist() == [False, False]

@@ -81,3 +81,8 @@ def test_a_study_of_60_designs_takes_less_than_a_second() -> None:
     begin = time.thread_time()
     front_probabilities(objectives)
     assert time.thread_time() - begin < 1
+
+
+def test_no_designs_have_no_probabilities() -> None:
+    nothing = Readings(costs=np.zeros(0), errors=np.zeros(0), labels=np.zeros(0, dtype=np.intp))
+    assert front_probabilities([nothing]).shape == (0,)

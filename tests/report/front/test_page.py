@@ -78,7 +78,9 @@ def test_the_visible_text(three: Front) -> None:
     assert "#4 477895 35.2 M 11% 0.159 ±0.005 ms 39% 92.1 ±0.4 % -1.3 pt" in visible
     assert visible.index("#1 419d76") < visible.index("#4 477895 35") < visible.index("#0 3fa9c1")
     assert "6x keep baseline, dominated (uncertain)" in visible
-    assert "uncertain the intervals do not decide whether the design is on the front" in visible
+    assert "P(front) probability that the design is on the front" in visible
+    assert "uncertain this probability is between 5 and 95 %, or a flagged value" in visible
+    assert "P(front) dense design" in visible and "> 99 % 1/4 6x learned d0.25" in visible
 
 
 def test_rows_have_the_class_of_their_role(three: Front) -> None:

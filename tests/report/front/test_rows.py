@@ -5,6 +5,8 @@ import io
 import json
 from dataclasses import replace
 
+import pytest
+
 from dsx.analysis.front import Front
 from dsx.analysis.reasons import Outcomes, Reason
 from dsx.report.front.rows import as_csv, as_json, document
@@ -34,6 +36,7 @@ def test_a_design_in_the_document(two: Front) -> None:
         "trial": 4,
         "on_front": True,
         "membership": "certain",
+        "probability": 1.0,
         "feasible": True,
         "device": "",
         "spec": {"conv2": {"kernel_shape": "cross", "groups": 4}},
@@ -71,7 +74,8 @@ def sampled(name: str) -> list[str]:
 def test_csv_has_the_same_rows(two: Front) -> None:
     rows = list(csv.DictReader(io.StringIO(as_csv(two))))
     assert list(rows[0]) == [
-        *("id", "trial", "on_front", "membership", "feasible", "flops"),
+        *("id", "trial", "on_front", "membership", "probability", "feasible"),
+        "flops",
         *sampled("accuracy"),
         "params",
         "bits",
@@ -87,6 +91,7 @@ def test_csv_has_the_same_rows(two: Front) -> None:
         )
         assert (row["on_front"] == "true") == (entry in two.on_front)
         assert row["membership"] == two.membership[entry.id]
+        assert float(row["probability"]) == pytest.approx(two.probability[entry.id], abs=0.0006)
         assert (row["feasible"] == "true") == entry.feasible
         for name, value in entry.metrics.items():
             assert float(row[name]) == value.value

@@ -190,6 +190,17 @@ def test_certain_and_uncertain_members_have_different_marks(three: Front) -> Non
     lines = text.splitlines()
     assert not lines[lines.index(row(text, 5)) - 1].strip()
     assert "◦ dominated (uncertain)" in text
+    assert [text.index(f"#{trial} ") for trial in (1, 2, 7, 5)] == sorted(
+        text.index(f"#{trial} ") for trial in (1, 2, 7, 5)
+    )
+    chances = {trial: re.search(r"(> 99|< 1|\d+) %", row(text, trial)) for trial in (1, 2, 5)}
+    assert [found and found[0] for found in chances.values()] == [
+        "> 99 %",
+        f"{100 * three.probability[three.entries[2].id]:.0f} %",
+        f"{100 * three.probability[three.entries[5].id]:.0f} %",
+    ]
+    assert "P(front): probability of being on the front" in text
+    assert "P(front)" not in shown(three, 100)
 
 
 def test_exact_objectives_have_no_marks_of_certainty(two: Front) -> None:
