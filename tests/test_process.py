@@ -31,7 +31,7 @@ from dsx.search.design.compare_backends import compare_backends
 from dsx.search.design.measure_design import DesignMeasurement
 from dsx.search.design.selection import load_selected
 from dsx.search.doctor import examine
-from dsx.search.refine import refine_study
+from dsx.search.refining.refine import refine_study
 from dsx.space import draft_space, redesign, slots
 from dsx.space.probe.probe import fingerprint, probe
 from dsx.store.measurements.measurements import open_measurements

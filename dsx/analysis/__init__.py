@@ -2,8 +2,10 @@
 
 from dsx.analysis.aggregate import SHARES, aggregate_all, estimate_of, examples_of, row_number
 from dsx.analysis.chance import chance_notes
+from dsx.analysis.differences import Objective
 from dsx.analysis.dominance.membership import Membership
-from dsx.analysis.dominance.pareto import dominate, hypervolume, non_dominated
+from dsx.analysis.dominance.pareto import Values, dominate, hypervolume, non_dominated
+from dsx.analysis.dominance.prospects import Prospects, Repeatable
 from dsx.analysis.estimate import Estimate
 from dsx.analysis.examples import ExampleResults
 from dsx.analysis.front import Entry, Front, MetricKind
@@ -63,17 +65,21 @@ __all__ = [
     "Membership",
     "MetricKind",
     "Numbers",
+    "Objective",
     "OperatorCount",
     "Outcomes",
     "Pairs",
     "PeakMemory",
     "Predictions",
     "Process",
+    "Prospects",
     "Provenance",
     "Reason",
     "Record",
+    "Repeatable",
     "Timing",
     "TrialState",
+    "Values",
     "aggregate_all",
     "agreement",
     "ceiling",

@@ -97,7 +97,7 @@ class Objective:
 
     @cached_property
     def own_variances(self) -> Values:
-        """Squares of the standard errors of the values themselves, without regard to flags, (n,)."""
+        """Squares of the standard errors of the values, without regard to flags, (n,)."""
         found: Values = (np.maximum(*self._halves) / half_interval()) ** 2
         return found
 

@@ -119,10 +119,23 @@ class Front:
                 assert v.low <= v.value <= v.high, f"{entry.id} is outside its interval"
 
     @cached_property
+    def feasible(self) -> list[Entry]:
+        """The feasible designs, in trial order."""
+        return [entry for entry in self.entries if entry.feasible]
+
+    @cached_property
+    def compared(self) -> list[Objective]:
+        """The values of the feasible designs in each objective."""
+        return [
+            Objective(estimates=[entry.metrics[name] for entry in self.feasible], sign=sign)
+            for name, sign in self._signs.items()
+        ]
+
+    @cached_property
     def on_front(self) -> tuple[Entry, ...]:
         """The feasible designs that no feasible design dominates, in trial order, with ties."""
-        keep = non_dominated(self._costs(self._feasible))
-        return tuple(entry for entry, kept in zip(self._feasible, keep, strict=True) if kept)
+        keep = non_dominated(self._costs(self.feasible))
+        return tuple(entry for entry, kept in zip(self.feasible, keep, strict=True) if kept)
 
     @cached_property
     def front_ids(self) -> frozenset[str]:
@@ -132,42 +145,44 @@ class Front:
     @cached_property
     def probability(self) -> Mapping[str, float]:
         """The probability that each design is on the front, by id; 0 for infeasible designs."""
-        found = front_probabilities([each.readings for each in self._known]).tolist()
+        found = front_probabilities([each.readings for each in self.compared]).tolist()
         return dict.fromkeys((entry.id for entry in self.entries), 0.0) | {
-            entry.id: probability for entry, probability in zip(self._feasible, found, strict=True)
+            entry.id: probability for entry, probability in zip(self.feasible, found, strict=True)
         }
 
     @cached_property
     def membership(self) -> Mapping[str, Membership]:
         """The front membership of each design by id; infeasible designs are not on the front."""
-        rows = self._relevant
-        flagged = {
-            self._feasible[row].id: depends
-            for row, depends in zip(rows, depend_on_flags(self._known, rows), strict=True)
-        }
+        depends = depend_on_flags(self.compared, self._relevant, self._comparable)
+        flagged = dict(zip(self._relevant.tolist(), depends.tolist(), strict=True))
+        ids = {self.feasible[row].id for row, depend in flagged.items() if depend}
         return {
-            id_: membership_of(probability, id_ in self.front_ids, bool(flagged.get(id_)))
+            id_: membership_of(probability, id_ in self.front_ids, id_ in ids)
             for id_, probability in self.probability.items()
         }
 
     @cached_property
     def _relevant(self) -> Rows:
-        """Rows of the feasible designs whose comparison may decide the front."""
-        if any(each.flagged.any() for each in self._known):
-            # A flagged design could dominate any other, and any other could dominate it.
-            return np.arange(len(self._feasible))
+        """Rows of the feasible designs that are or may be on the front."""
         kept = [
             entry.id in self.front_ids or self.probability[entry.id] >= POSSIBLE
-            for entry in self._feasible
+            for entry in self.feasible
         ]
         return np.flatnonzero(kept)
+
+    @property
+    def _comparable(self) -> Rows:
+        """Rows of the feasible designs that could dominate others."""
+        # A flagged value could be arbitrarily good.
+        any_flagged = any(each.flagged.any() for each in self.compared)
+        return np.arange(len(self.feasible)) if any_flagged else self._relevant
 
     @cached_property
     def possible(self) -> tuple[Entry, ...]:
         """The possible designs that are not on the front, the likeliest first."""
         behind = [
             entry
-            for entry in self._feasible
+            for entry in self.feasible
             if self.membership[entry.id] == Membership.POSSIBLE and entry.id not in self.front_ids
         ]
         return tuple(sorted(behind, key=lambda entry: -self.probability[entry.id]))
@@ -178,8 +193,28 @@ class Front:
 
         The second design could, but need not, dominate the first.
         """
-        pairs = contested_pairs(self._known, self._relevant)
-        return [(self._feasible[first], self._feasible[second]) for first, second in pairs]
+        pairs = contested_pairs(self.compared, self._relevant, self._comparable)
+        return [(self.feasible[first], self.feasible[second]) for first, second in pairs]
+
+    def is_decided(self, one: Entry, other: Entry, name: str) -> bool:
+        """Check whether two designs certainly differ in an objective.
+
+        Args:
+            one: A design with a value in the objective.
+            other: Another one; either may be infeasible.
+            name: Name of the objective.
+
+        Returns:
+            Whether the 95 % interval of the difference excludes 0, or both values are exact.
+        """
+        known = [entry for entry in self.entries if name in entry.metrics]
+        objective = Objective(
+            estimates=[entry.metrics[name] for entry in known], sign=self._signs[name]
+        )
+        first, second = (np.array([known.index(entry)], dtype=np.intp) for entry in (one, other))
+        low, high = objective.bounds(first, second)
+        exact = one.metrics[name].exact and other.metrics[name].exact
+        return exact or not (low[0, 0] <= 0 <= high[0, 0])
 
     @cached_property
     def at_chance(self) -> tuple[str, ...]:
@@ -222,7 +257,7 @@ class Front:
     def contenders(self) -> tuple[Entry, ...]:
         """The designs that could dominate another design, so that its membership is uncertain."""
         found = {other.id: other for _, other in self.contested}
-        return tuple(entry for entry in self._feasible if entry.id in found)
+        return tuple(entry for entry in self.feasible if entry.id in found)
 
     @cached_property
     def knee(self) -> Entry:
@@ -340,18 +375,6 @@ class Front:
             name: 1.0 if direction == "minimize" else -1.0
             for name, direction in self.objectives.items()
         }
-
-    @cached_property
-    def _feasible(self) -> list[Entry]:
-        return [entry for entry in self.entries if entry.feasible]
-
-    @cached_property
-    def _known(self) -> list[Objective]:
-        """The values of the feasible designs in each objective."""
-        return [
-            Objective(estimates=[entry.metrics[name] for entry in self._feasible], sign=sign)
-            for name, sign in self._signs.items()
-        ]
 
     def _costs(self, entries: Sequence[Entry]) -> Values:
         rows = [

@@ -45,7 +45,7 @@ def refine(
     """Repeat the measurements on which front membership depends, and show the new front."""
     limit = seconds("--for", time)
     patience = seconds("--storage-timeout", storage_timeout)
-    from dsx.report.front import print_front, print_message, refinement_notes
+    from dsx.report.front import outlook_notes, print_front, print_message, refinement_notes
     from dsx.report.text import working
     from dsx.search import refine_study
 
@@ -56,6 +56,7 @@ def refine(
             storage=storage,
             storage_timeout=patience,
             on_status=on_status,
+            tell=lambda outlook: print_message(*outlook_notes(outlook)),
             space=permitted_space(space, trust),
             trust=trust,
         )

@@ -4,9 +4,11 @@ from dsx.search.doctor import examine
 from dsx.search.evaluator import read_metric
 from dsx.search.loop import Progress, search
 from dsx.search.plan import find_metrics, unmet_constraints
-from dsx.search.refine import Refinement, refine_study
+from dsx.search.refining.choice import Outlook
+from dsx.search.refining.refine import Refinement, refine_study
 
 __all__ = [
+    "Outlook",
     "Progress",
     "Refinement",
     "examine",

@@ -63,7 +63,7 @@ def test_nothing_is_compared_with_a_constant_baseline(
     assert ["best params"] in highlights(found).values()
     document = json.loads(as_json(found))
     assert (document["knee"], document["at_chance"]) == (None, ["accuracy"])
-    assert document["notes"] == chance_notes(found) and len(document["notes"]) == 1
+    assert document["notes"][:1] == chance_notes(found)
     for design in document["designs"]:
         assert design["metrics"]["accuracy"]["at_chance"] is True
         assert 0.08 < design["metrics"]["accuracy"]["chance"] < 0.2

@@ -244,3 +244,16 @@ def test_the_reasons_for_an_empty_front_are_distinguished() -> None:
     assert damaged.empty_reason == "No design has all of its measurements: left out row 4"
     infeasible = front(entry(0, flops=1, accuracy=1, feasible=False))
     assert infeasible.empty_reason == "No design meets the constraints"
+
+
+def test_a_difference_is_decided_if_its_interval_excludes_0() -> None:
+    first, second = timed(0, 1.0, 0.9), timed(1, 1.025, 0.9)
+    close = front(first, second, **LATENCY)
+    assert not close.is_decided(first, second, "latency_ms")
+    assert close.is_decided(first, second, "accuracy")
+    third = dataclasses.replace(timed(2, 1.04, 0.9), feasible=False)
+    far = front(first, third, **LATENCY)
+    # The intervals overlap slightly, but not that of the difference.
+    assert far.is_decided(first, third, "latency_ms")
+    noisy = timed(3, 9.0, 0.9, noisy=True)
+    assert not front(first, noisy, **LATENCY).is_decided(first, noisy, "latency_ms")

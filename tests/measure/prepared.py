@@ -5,7 +5,7 @@ It is imported only there, because its imports take seconds.
 
 import torch
 
-import dsx.search.refine  # noqa: F401
+import dsx.search.refining.refine  # noqa: F401
 import tests.measure.crowd  # noqa: F401
 from dsx.train import train
 from tests.measure.candidates import SPECS, candidate

@@ -8,7 +8,8 @@ from safetensors.torch import load_file
 
 from dsx import front
 from dsx.activity import End
-from dsx.search.refine import Limits, refine_study
+from dsx.search.refining.choice import Limits
+from dsx.search.refining.refine import refine_study
 from dsx.space import load_space
 from dsx.store.database.schema import MeasurementRow, WeightFileRow
 from tests.cli.running import dsx

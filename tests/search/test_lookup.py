@@ -16,8 +16,9 @@ from dsx.search.design.measure_design import DesignMeasurement
 from dsx.search.design.selection import design_of
 from dsx.search.lookup import Lookup
 from dsx.search.plan import make_plan
-from dsx.search.refine import Limits, refine_study
-from dsx.search.remeasure import remeasure
+from dsx.search.refining.choice import Limits
+from dsx.search.refining.refine import refine_study
+from dsx.search.refining.remeasure import remeasure
 from dsx.space import load_space
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import DeploymentRow, FormRow, MeasurementRow

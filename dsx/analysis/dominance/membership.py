@@ -48,12 +48,13 @@ def membership_of(probability: float, observed: bool, flagged: bool) -> Membersh
     return Membership.POSSIBLE if probability >= POSSIBLE or observed else Membership.NO
 
 
-def depend_on_flags(objectives: Sequence[Objective], rows: Rows) -> NDArray[np.bool_]:
+def depend_on_flags(objectives: Sequence[Objective], rows: Rows, others: Rows) -> NDArray[np.bool_]:
     """Find the designs that only a flagged value keeps from being dominated.
 
     Args:
         objectives: Values of n designs in each objective.
-        rows: (m,) row numbers of the designs to compare.
+        rows: (m,) row numbers of the designs.
+        others: Row numbers of the designs that could dominate them.
 
     Returns:
         (m,) whether another design could dominate the design if flagged values were arbitrary, but
@@ -62,8 +63,8 @@ def depend_on_flags(objectives: Sequence[Objective], rows: Rows) -> NDArray[np.b
     if not any(each.flagged.any() for each in objectives):
         return np.zeros(len(rows), dtype=bool)
     blocks = zip(
-        _dominance(objectives, rows, Objective.bounds),
-        _dominance(objectives, rows, Objective.unflagged_bounds),
+        _dominance(objectives, rows, others, Objective.bounds),
+        _dominance(objectives, rows, others, Objective.unflagged_bounds),
         strict=True,
     )
     return np.concatenate(
@@ -71,35 +72,40 @@ def depend_on_flags(objectives: Sequence[Objective], rows: Rows) -> NDArray[np.b
     )
 
 
-def contested_pairs(objectives: Sequence[Objective], rows: Rows) -> list[tuple[int, int]]:
+def contested_pairs(
+    objectives: Sequence[Objective], rows: Rows, others: Rows
+) -> list[tuple[int, int]]:
     """List the pairs of designs of which one could, but need not, dominate the other.
 
     Args:
         objectives: Values of n designs in each objective.
-        rows: Row numbers of the designs to compare.
+        rows: Row numbers of the designs.
+        others: Row numbers of the designs that could dominate them.
 
     Returns:
         Pairs of row numbers (contested design, design that could dominate it), each pair once, in
         order.
     """
     pairs: dict[tuple[int, int], None] = {}
-    for block, could, certain in _dominance(objectives, rows, Objective.bounds):
+    for block, could, certain in _dominance(objectives, rows, others, Objective.bounds):
         for one, other in zip(*np.nonzero(could & ~certain), strict=True):
-            contested, contender = int(block[one]), int(rows[other])
+            contested, contender = int(block[one]), int(others[other])
             if (contender, contested) not in pairs:
                 pairs[contested, contender] = None
     return list(pairs)
 
 
-def _dominance(objectives: Sequence[Objective], rows: Rows, bounds: Bounds) -> Iterator[_Block]:
+def _dominance(
+    objectives: Sequence[Objective], rows: Rows, others: Rows, bounds: Bounds
+) -> Iterator[_Block]:
     """Yield blocks of designs, and which others could and certainly dominate them."""
-    size = max(1, _CHUNK // max(1, len(rows)))
+    size = max(1, _CHUNK // max(1, len(others)))
     for start in range(0, len(rows), size):
         block = rows[start : start + size]
-        could = certain = np.ones((len(block), len(rows)), dtype=bool)
+        could = certain = np.ones((len(block), len(others)), dtype=bool)
         better_perhaps = better = np.zeros_like(could)
         for objective in objectives:
-            low, high = bounds(objective, rows, block)
+            low, high = bounds(objective, others, block)
             could, certain = could & (low <= 0).T, certain & (high <= 0).T
             better_perhaps, better = better_perhaps | (low < 0).T, better | (high < 0).T
         yield block, could & better_perhaps, certain & better

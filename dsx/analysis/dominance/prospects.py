@@ -27,7 +27,11 @@ from dsx.analysis.differences import Objective, Rows
 from dsx.analysis.dominance.pareto import Values
 from dsx.analysis.rank_correlation import half_interval
 
-Pairs = Sequence[tuple[int, int]]
+USUAL_ERROR = 0.01
+"""Relative standard error of a timing, assumed if there is no unflagged one."""
+_TIMES = (1, 2, 4, 8)
+"""Numbers of measurements that are considered, since one alone may not suffice."""
+RowPairs = Sequence[tuple[int, int]]
 """Row numbers of contested designs and of the designs that could dominate them."""
 
 
@@ -95,11 +99,8 @@ class Repeatable:
         after = np.where(flagged, 0.0, counts) + further
         with np.errstate(divide="ignore", invalid="ignore"):
             later = np.where(after > 0, single / after, now)
-        return np.maximum(now - later, 0.0)
-
-
-USUAL_ERROR = 0.01
-"""Relative standard error of a timing, assumed if there is no unflagged one."""
+        decrease: Values = np.maximum(now - later, 0.0)
+        return decrease
 
 
 class Prospects:
@@ -108,14 +109,19 @@ class Prospects:
     Args:
         objectives: Values of all objectives; those that a measurement repeats are `Repeatable`.
         pairs: The contested pairs.
+
+    Attributes:
+        undecided: Whether the difference of a pair in an objective could be 0, (objectives, pairs).
     """
 
-    def __init__(self, objectives: Sequence[Objective | Repeatable], pairs: Pairs) -> None:
+    def __init__(self, objectives: Sequence[Objective | Repeatable], pairs: RowPairs) -> None:
         self._numbers = np.array(pairs, dtype=np.intp).reshape(-1, 2)
         self._first, self._second = self._numbers.T
         self._objectives = objectives
         parts = [self._difference(_objective(each)) for each in objectives]
-        self._values, self._errors, self._open = (np.stack(part) for part in zip(*parts, strict=True))
+        self._values, self._errors, self.undecided = (
+            np.stack(part) for part in zip(*parts, strict=True)
+        )
 
     def _difference(self, objective: Objective) -> tuple[Values, Values, NDArray[np.bool_]]:
         """Costs of the first minus costs of the second design of each pair, and their errors."""
@@ -146,13 +152,13 @@ class Prospects:
         """
         repeatable = self._objectives[number]
         assert isinstance(repeatable, Repeatable), "the objective can be measured again"
-        value, error, is_open = self._values[number], self._errors[number], self._open[number]
+        value, error, is_open = self._values[number], self._errors[number], self.undecided[number]
         reduced = repeatable.reduced(self._first, first) + repeatable.reduced(self._second, second)
         reduced = np.minimum(reduced, error**2)
         root = np.sqrt(np.where(is_open & (reduced > 0), reduced, 1.0))
         bound = half_interval() * np.sqrt(error**2 - reduced)
         better, worse = _normal((-value - bound) / root), _normal((value - bound) / root)
-        alone = self._open.sum(axis=0) == 1
+        alone = self.undecided.sum(axis=0) == 1
         return np.where(is_open & (reduced > 0), better + np.where(alone, worse, 0.0), 0.0)
 
     def gains(self, number: int, times: int) -> Values:
@@ -185,7 +191,41 @@ class Prospects:
         Returns:
             (n,) the largest rates over different numbers of measurements of the design.
         """
-        return np.max([self.gains(number, times) / times for times in _TIMES], axis=0)
+        found: Values = self._options(number).max(axis=0)
+        return found
+
+    def best_times(self, number: int) -> Values:
+        """Determine the numbers of measurements to which `rates` refer.
+
+        Args:
+            number: Position of the objective, a `Repeatable`.
+
+        Returns:
+            (n,) numbers of measurements.
+        """
+        times: Values = np.array(_TIMES, dtype=float)[self._options(number).argmax(axis=0)]
+        return times
+
+    def _options(self, number: int) -> Values:
+        """Rates by number of measurements and design, (t, n)."""
+        return np.stack([self.gains(number, times) / times for times in _TIMES])
+
+    def decided(self, further: Sequence[Values | None]) -> Values:
+        """Compute the probability that each pair is decided by measurements of several designs.
+
+        Args:
+            further: For each objective, (n,) number of further measurements of each design; None
+                for an objective that is not measured again.
+
+        Returns:
+            (p,) probabilities.
+        """
+        undecided = np.ones(len(self._first))
+        for number, times in enumerate(further):
+            if times is not None:
+                chances = self.chances(number, times[self._first], times[self._second])
+                undecided *= 1 - chances
+        return 1 - undecided
 
     def most(self) -> Values:
         """Compute the probability that each pair is decided at the limits of all measurements.
@@ -193,16 +233,12 @@ class Prospects:
         Returns:
             (p,) probabilities.
         """
-        undecided = np.ones(len(self._first))
-        for number, each in enumerate(self._objectives):
-            if isinstance(each, Repeatable):
-                left = np.maximum(each.most - each.counts, 0)
-                undecided *= 1 - self.chances(number, left[self._first], left[self._second])
-        return 1 - undecided
-
-
-_TIMES = (1, 2, 4, 8)
-"""Numbers of measurements that are considered, since one alone may not suffice."""
+        return self.decided(
+            [
+                np.maximum(each.most - each.counts, 0) if isinstance(each, Repeatable) else None
+                for each in self._objectives
+            ]
+        )
 
 
 def _objective(each: Objective | Repeatable) -> Objective:

@@ -93,15 +93,15 @@ def _lowest(front: Front, entries: Sequence[Entry], name: str, price: str | None
 
 
 def _undecided(front: Front, baseline: Entry) -> Iterator[str]:
-    """Count the designs whose intervals contain the value of the baseline, in each objective."""
+    """Count the designs that do not certainly differ from the baseline, in each objective."""
     for name in front.objectives:
         known = baseline.metrics.get(name)
         if known is None or known.exact or known.at_chance:
             continue
-        metrics = [entry.metrics[name] for entry in front.on_front if entry.id != baseline.id]
-        undecided = sum(metric.low <= known.value <= metric.high for metric in metrics)
+        others = [entry for entry in front.on_front if entry.id != baseline.id]
+        undecided = sum(not front.is_decided(entry, baseline, name) for entry in others)
         if undecided:
             yield (
-                f"In {title(name, front.units.get(name, ''))}, the intervals of {undecided} of "
-                f"{len(metrics)} designs contain the value of the baseline."
+                f"In {title(name, front.units.get(name, ''))}, {undecided} of {len(others)} "
+                "designs cannot be distinguished from the baseline."
             )

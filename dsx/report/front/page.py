@@ -12,7 +12,7 @@ from plotly.offline import get_plotlyjs
 from dsx.analysis import Entry, Front, chance_notes
 from dsx.errors import printable
 from dsx.report.front.roles import LOOKS, Role, hollow, legend, role, status
-from dsx.report.front.summary import headline, highlights, left_out_notes, tally
+from dsx.report.front.summary import claim_notes, headline, highlights, left_out_notes, tally
 from dsx.report.front.view import (
     TRIAL,
     axis_title,
@@ -189,6 +189,7 @@ def _notes(front: Front) -> Iterator[tuple[str, str]]:
     yield from (("candidates", note) for note in outcome_notes(front.outcomes))
     yield from (("chance", note) for note in chance_notes(front))
     yield from (("left out", note) for note in left_out_notes(front))
+    yield from (("comparison", note) for note in claim_notes(front))
     shown = [value for entry in listed(front) for value in entry.metrics.values()]
     for name, (sign, meaning) in FLAGS.items():
         if any(getattr(value, name) for value in shown):

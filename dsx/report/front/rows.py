@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 
 from dsx.analysis import Entry, Estimate, Front, chance_notes
-from dsx.report.front.summary import left_out_notes
+from dsx.report.front.summary import claim_notes, left_out_notes
 from dsx.report.front.view import metrics
 from dsx.report.text.escape import cell, json_text
 from dsx.report.text.outcomes import outcome_notes, outcomes_json
@@ -57,6 +57,7 @@ def document(front: Front) -> dict[str, object]:
             *outcome_notes(front.outcomes),
             *chance_notes(front),
             *left_out_notes(front),
+            *claim_notes(front),
         ],
         **outcomes_json(front.outcomes),
         "hypervolume": _plain(front.hypervolume),

@@ -49,6 +49,30 @@ def left_out_notes(front: Front) -> list[str]:
     return [f"{note} them; {times} measured at the end as a check: {found}"]
 
 
+def claim_notes(front: Front) -> list[str]:
+    """Describe to what the comparisons of designs by trained metrics refer.
+
+    Args:
+        front: Front of a study.
+
+    Returns:
+        A line for each objective that a training measures.
+    """
+    notes = []
+    for name, objective in zip(front.objectives, front.compared, strict=True):
+        kind = front.kinds.get(name)
+        if kind is None or kind.refinement != "retrain" or len(front.feasible) < 2:
+            continue
+        if not objective.paired.any():
+            claim = "independently, since no results per example are stored"
+        elif objective.noise is None:
+            claim = "in pairs for these weights, the first training of each design"
+        else:
+            claim = "in pairs for the designs, with the differences between their trainings"
+        notes.append(f"{title(name, front.units.get(name, ''))} is compared {claim}")
+    return notes
+
+
 def headline(front: Front) -> str:
     """Summarise a study in one line: what the knee of the front gains over the baseline.
 
@@ -57,7 +81,7 @@ def headline(front: Front) -> str:
 
     Returns:
         Such as "knee #63 against the baseline: latency 26 % lower, accuracy -0.6 points
-        (intervals overlap), bits 1.5 % of the baseline's".
+        (undecided), bits 1.5 % of the baseline's".
     """
     if not front.on_front:
         return front.empty_reason
@@ -76,7 +100,11 @@ def _changes(front: Front, entry: Entry) -> Iterator[str]:
     for name in front.objectives:
         unit = front.units.get(name, "")
         pair = comparable(front, entry, name)
-        if pair is not None and (text := change(*pair, unit)):
+        if pair is None:
+            continue
+        assert front.baseline_entry is not None, "comparable values"
+        decided = front.is_decided(entry, front.baseline_entry, name)
+        if text := change(*pair, unit, decided):
             yield f"{title(name, unit)} {text}"
 
 

@@ -19,6 +19,7 @@ from dsx.analysis import Entry, Front, chance_notes
 from dsx.report.front.deployed import deployed_notes
 from dsx.report.front.roles import LOOKS, Role, glyph, legend, role, status
 from dsx.report.front.summary import (
+    claim_notes,
     headline,
     highlights,
     left_out_notes,
@@ -225,6 +226,7 @@ class _View:
         for note in left_out_notes(front):
             yield self.text(note, "dim")
         if self.complete:
+            yield from (self.text(note, "dim") for note in claim_notes(front))
             yield from (self.text(note, "dim") for note in deployed_notes(front))
         for name, condition in front.conditions.items():
             if self.complete or name.startswith("device"):

@@ -163,17 +163,18 @@ def relative(value: float, baseline: float, unit: str) -> str:
     return f"{percent:.0f}%" if abs(percent) >= 9.95 else f"{percent:.1f}%"
 
 
-def change(value: Estimate, baseline: Estimate, unit: str) -> str:
+def change(value: Estimate, baseline: Estimate, unit: str, decided: bool) -> str:
     """Describe the difference between a value and that of the baseline.
 
     Args:
         value: Value of a design.
         baseline: Value of the baseline.
         unit: Unit of both values.
+        decided: Whether the 95 % interval of the difference excludes 0.
 
     Returns:
         Such as "26 % lower", "1.5 % of the baseline's", "-0.6 points" for shares, or "unchanged",
-        followed by "(intervals overlap)" if the 95 % intervals do; empty if the ratio is undefined.
+        followed by "(undecided)" if it is; empty if the ratio is undefined.
     """
     if not (math.isfinite(value.value) and math.isfinite(baseline.value)):
         return ""
@@ -186,8 +187,7 @@ def change(value: Estimate, baseline: Estimate, unit: str) -> str:
         return ""
     else:
         text = _relative_change(value.value / baseline.value)
-    overlapping = value.low <= baseline.high and baseline.low <= value.high
-    return f"{text} (intervals overlap)" if overlapping else text
+    return text if decided else f"{text} (undecided)"
 
 
 def _relative_change(ratio: float) -> str:

@@ -10,7 +10,12 @@ from dsx.errors import TrialFailed
 from dsx.measure.machine import load_since, read_counters
 from dsx.search.design.selection import design_of
 from dsx.search.plan import Plan
-from dsx.search.remeasure import flagged_designs, metrics_to_time, one_per_network, remeasure
+from dsx.search.refining.remeasure import (
+    flagged_designs,
+    metrics_to_time,
+    one_per_network,
+    remeasure,
+)
 from dsx.search.run.progress import FinalTiming
 from dsx.search.sampling.study import SampledTrial
 from dsx.space import Design

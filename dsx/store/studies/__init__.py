@@ -18,7 +18,7 @@ from dsx.store.studies.study_rows import (
     load_study,
     set_reference,
 )
-from dsx.store.studies.trials import Outcome, Trials
+from dsx.store.studies.trials import Outcome, Trials, load_times
 
 __all__ = [
     "FailedStudy",
@@ -46,6 +46,7 @@ __all__ = [
     "load_results",
     "load_spec",
     "load_study",
+    "load_times",
     "load_values",
     "proxies_of",
     "set_reference",

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.orm import Session
@@ -199,3 +200,19 @@ class Trials:
     def total(self) -> int:
         """The number of trials in any state."""
         return self.counts.total()
+
+
+def load_times(engine: Engine, study: str) -> dict[int, tuple[datetime, datetime]]:
+    """Load when the trials of a study started and ended.
+
+    Args:
+        engine: Engine of the database.
+        study: Name of the study.
+
+    Returns:
+        Times in UTC by number, for trials that ended.
+    """
+    with Session(engine) as session:
+        query = select(TrialRow.number, TrialRow.started_at, TrialRow.ended_at)
+        found = session.execute(query.where(TrialRow.study == study).order_by(TrialRow.number))
+        return {number: (start, end) for number, start, end in found if end is not None}

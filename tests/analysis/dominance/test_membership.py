@@ -36,8 +36,9 @@ def objectives(designs: list[list[Estimate]]) -> list[Objective]:
     return [Objective(estimates=column, sign=1.0) for column in zip(*designs, strict=True)]
 
 
-def everything(found: list[Objective]) -> np.ndarray:
-    return np.arange(len(found[0].estimates))
+def everything(found: list[Objective]) -> tuple[np.ndarray, np.ndarray]:
+    rows = np.arange(len(found[0].estimates))
+    return rows, rows
 
 
 @pytest.mark.parametrize(
@@ -92,12 +93,12 @@ def test_contested_pairs_are_those_of_the_definition(
             certain = all(high <= 0 for _, high in bounds) and any(high < 0 for _, high in bounds)
             if could and not certain and (other, one) not in expected:
                 expected.append((one, other))
-    assert contested_pairs(found, everything(found)) == expected
+    assert contested_pairs(found, *everything(found)) == expected
 
 
 def test_exact_values_are_not_contested() -> None:
     found = objectives([[estimate(1, 0), estimate(2, 0)], [estimate(2, 0), estimate(3, 0)]])
-    assert contested_pairs(found, everything(found)) == []
+    assert contested_pairs(found, *everything(found)) == []
 
 
 def test_a_flagged_value_decides_nothing() -> None:
@@ -106,9 +107,9 @@ def test_a_flagged_value_decides_nothing() -> None:
     found = objectives(
         [[estimate(each, 0.01, flagged=True), estimate(0.1, 0)] for each in latencies]
     )
-    assert contested_pairs(found, everything(found)) == [(0, 1), (0, 2), (1, 2)]
+    assert contested_pairs(found, *everything(found)) == [(0, 1), (0, 2), (1, 2)]
     found = objectives([[estimate(each, 0.01), estimate(0.1, 0)] for each in latencies])
-    assert contested_pairs(found, everything(found)) == []
+    assert contested_pairs(found, *everything(found)) == []
 
 
 def test_equal_deployed_networks_are_distinguished_by_other_costs() -> None:
@@ -117,24 +118,25 @@ def test_equal_deployed_networks_are_distinguished_by_other_costs() -> None:
         [estimate(1, 0.5, label=1), estimate(0.2, 0)],
     ]
     found = objectives(designs)
-    assert contested_pairs(found, everything(found)) == []
+    assert contested_pairs(found, *everything(found)) == []
     apart = objectives([[estimate(1, 0.5, label=n), bits] for n, (_, bits) in enumerate(designs)])
-    assert contested_pairs(apart, everything(apart)) == [(1, 0)]
+    assert contested_pairs(apart, *everything(apart)) == [(1, 0)]
 
 
 def test_only_the_given_designs_are_compared() -> None:
     found = objectives([[estimate(value, 1.0)] for value in (1.0, 1.1, 1.2)])
-    assert contested_pairs(found, np.array([0, 2])) == [(0, 2)]
+    assert contested_pairs(found, np.array([0, 2]), np.array([0, 2])) == [(0, 2)]
+    assert contested_pairs(found, np.array([0]), np.arange(3)) == [(0, 1), (0, 2)]
 
 
 def test_many_designs_are_compared_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     designs = [[estimate(value, 0.2), estimate(-value, 0.2)] for value in rng.uniform(0, 2, 40)]
     found = objectives(designs)
-    whole = contested_pairs(found, everything(found))
+    whole = contested_pairs(found, *everything(found))
     assert whole
     monkeypatch.setattr(membership, "_CHUNK", 100)
-    assert contested_pairs(found, everything(found)) == whole
+    assert contested_pairs(found, *everything(found)) == whole
 
 
 def test_designs_that_only_a_flagged_value_protects() -> None:
@@ -147,7 +149,7 @@ def test_designs_that_only_a_flagged_value_protects() -> None:
             [estimate(0.5, 0.01), estimate(0.05, 0.01)],
         ]
     )
-    assert depend_on_flags(found, np.array([0, 1])).tolist() == [True, False]
-    assert depend_on_flags(found, everything(found)).tolist() == [True, False, False]
+    assert depend_on_flags(found, np.array([0, 1]), np.array([0, 1])).tolist() == [True, False]
+    assert depend_on_flags(found, *everything(found)).tolist() == [True, False, False]
     calm = objectives([[estimate(1.0, 0.01)], [estimate(4.0, 0.01)]])
-    assert depend_on_flags(calm, everything(calm)).tolist() == [False, False]
+    assert depend_on_flags(calm, *everything(calm)).tolist() == [False, False]

@@ -58,7 +58,7 @@ def test_the_paragraph_counts_dials_and_compares_values(study: Front) -> None:
     assert dials.partition("; ")[2].startswith("3 of them")
     assert equal.endswith("latency decreases to 75% (#1)")
     assert lowest.endswith("latency decreases to 25% (#2, accuracy 90.0 %)")
-    assert undecided.startswith("In accuracy, the intervals of 1 of 2 designs")
+    assert undecided.startswith("In accuracy, 1 of 2 designs cannot be distinguished")
 
 
 @pytest.mark.parametrize(

@@ -135,5 +135,5 @@ def test_the_document_contains_the_failures(two: Front) -> None:
     read = json.loads(as_json(replace(two, outcomes=outcomes)))
     assert read["failures"] == [{"reason": "KeyError: 3", "count": 1, "first": 7, "trials": [7]}]
     assert read["candidates"]["failed"] == 1
-    assert read["notes"] == ["1 candidate failed: 1 x KeyError: 3 (first: #7)"]
+    assert read["notes"][0] == "1 candidate failed: 1 x KeyError: 3 (first: #7)"
     assert document(two)["failures"] == [] == document(two)["violations"]

@@ -2,10 +2,21 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from dsx.analysis.estimate import Estimate
+from dsx.analysis.examples import ExampleResults
 from dsx.analysis.front import Entry, Front
 from dsx.analysis.reasons import Outcomes
-from dsx.report.front.summary import SHOWN, headline, highlights, summarised, tally
+from dsx.report.front.rows import document
+from dsx.report.front.summary import (
+    SHOWN,
+    claim_notes,
+    headline,
+    highlights,
+    summarised,
+    tally,
+)
 
 
 def trials(front: Front) -> dict[int, list[str]]:
@@ -14,11 +25,11 @@ def trials(front: Front) -> dict[int, list[str]]:
 
 def test_the_knee_is_compared_with_the_baseline(two: Front) -> None:
     assert headline(two) == (
-        "knee #3 against the baseline: flops 76 % lower, accuracy -0.4 points (intervals overlap)"
+        "knee #3 against the baseline: flops 76 % lower, accuracy -0.4 points (undecided)"
     )
 
 
-def test_differences_are_certain_where_the_intervals_are_apart(two: Front) -> None:
+def test_differences_of_exact_values_are_decided(two: Front) -> None:
     def sharpen(entry: Entry) -> Entry:
         value = entry.metrics["accuracy"].value
         exact = Estimate(value=value, low=value, high=value)
@@ -65,3 +76,24 @@ def test_others_are_spread_over_the_front(crowded: Front) -> None:
 
 def test_without_a_feasible_design_there_is_nothing_to_show(infeasible: Front) -> None:
     assert summarised(infeasible) == []
+
+
+def test_comparisons_by_a_trained_metric_are_explained(two: Front) -> None:
+    alone = ["accuracy is compared independently, since no results per example are stored"]
+    assert claim_notes(two) == alone == document(two)["notes"]
+    rng = np.random.default_rng(0)
+
+    def pair(entry: Entry, seeds: int) -> Entry:
+        rows = [(rng.random(50) < 0.9).astype(float) for _ in range(seeds)]
+        examples = tuple(ExampleResults.of(row, "images") for row in rows)
+        accuracy = replace(entry.metrics["accuracy"], examples=examples, seeds=seeds)
+        return replace(entry, metrics={**entry.metrics, "accuracy": accuracy})
+
+    once = replace(two, entries=tuple(pair(entry, 1) for entry in two.entries))
+    (note,) = claim_notes(once)
+    assert (
+        note == "accuracy is compared in pairs for these weights, the first training of each design"
+    )
+    twice = replace(two, entries=tuple(pair(entry, 2) for entry in two.entries))
+    (note,) = claim_notes(twice)
+    assert note.endswith("in pairs for the designs, with the differences between their trainings")

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, event
 
 from dsx.cli import archive, export, measure, pareto, refine
 from dsx.errors import StorageError
-from dsx.search.refine import refine_study
+from dsx.search.refining.refine import refine_study
 from dsx.store.database.schema import FormRow
 from dsx.store.studies.study import Study
 from tests.search.looking import rows

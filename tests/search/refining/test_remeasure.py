@@ -10,7 +10,7 @@ from dsx.activity import Event, Kind, OnStatus, ignore_status
 from dsx.errors import TrialFailed
 from dsx.measure import this_device
 from dsx.search.design.selection import design_of
-from dsx.search.remeasure import flagged_designs, remeasure
+from dsx.search.refining.remeasure import flagged_designs, remeasure
 from dsx.store.database.schema import MeasurementRow
 from dsx.store.studies.study import Study
 from tests.measure.facts import deployed

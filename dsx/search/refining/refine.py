@@ -1,18 +1,18 @@
 """Refinement of a study: repeated measurements of contested designs.
 
-Designs are contested for two reasons. Designs whose latencies have overlapping intervals are timed
-again, interleaved. The accuracy of one training depends on chance, and the best of many designs is
-biased upwards, so contested designs are also trained with further seeds, those with the fewest
-seeds first.
+Designs are timed again, interleaved, or trained with further seeds, whichever can be expected to
+decide more contested pairs per second.
 """
 
 import dataclasses
 import logging
+import statistics
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 
 from dsx.activity import End, Event, Kind, OnStatus, ignore_status, subject
 from dsx.analysis import Entry, Front
@@ -24,14 +24,8 @@ from dsx.search.evaluator import read_metric, share_reading
 from dsx.search.failures import failing_as_trial, in_one_line
 from dsx.search.lookup import Lookup
 from dsx.search.plan import Plan, make_plan, plan_metrics
-from dsx.search.remeasure import (
-    MAX_INTERLEAVED,
-    flagged_designs,
-    metrics_to_time,
-    network_of,
-    one_per_network,
-    remeasure,
-)
+from dsx.search.refining.choice import Choice, Limits, Outlook, readings
+from dsx.search.refining.remeasure import metrics_to_time, network_of, remeasure
 from dsx.search.resume import check_resumable, with_stored_forms
 from dsx.search.sampling.study import quiet_optuna
 from dsx.space import Design, SearchSpace
@@ -41,30 +35,14 @@ from dsx.store.database import (
     one_line_errors,
 )
 from dsx.store.lease import Lease, claim
-from dsx.store.studies import Study, load_front
+from dsx.store.studies import Study, load_front, load_times
 
 _LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Limits of a refinement. Designs that are contested at these limits are regarded as tied.
-
-    Args:
-        readings: Largest number of readings of a contested design.
-        seeds: Largest number of trainings of a contested design.
-        flagged: Largest number of readings of a design that is not contested, if all readings are
-            flagged.
-        max_interleaved: Largest number of designs that are timed interleaved.
-    """
-
-    readings: int = 20
-    seeds: int = 10
-    flagged: int = 4
-    max_interleaved: int = MAX_INTERLEAVED
-
-
 DEFAULT_LIMITS = Limits()
+SHORTEST = 0.1
+"""Smallest number of seconds that is assumed for a training before the first one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +78,7 @@ def refine_study(
     storage: str = DEFAULT_STORAGE,
     storage_timeout: float = SERVER_SECONDS,
     on_status: OnStatus = ignore_status,
+    tell: Callable[[Outlook], None] = lambda _: None,
     space: SearchSpace | None = None,
     trust: bool = False,
     limits: Limits = DEFAULT_LIMITS,
@@ -112,6 +91,7 @@ def refine_study(
         storage: SQLAlchemy URL of the database.
         storage_timeout: Seconds to wait for a database server that becomes unreachable.
         on_status: Called with an event before each step.
+        tell: Called with what can be expected before the first measurement of contested designs.
         space: Search space of the study from a file of the user; required (unless `trust` is true)
             if the space names code outside dsx.
         trust: Whether to run code that only the database names.
@@ -139,17 +119,23 @@ def refine_study(
         check_resumable(row, plan, measurements)
         held = Study.of(lease.engine, storage, row, measurements)
         held.weights.check_folder()
-        return _Refining(held, plan, lease, on_status, limits).run(seconds)
+        return _Refining(held, plan, lease, on_status, tell, limits).run(seconds)
 
 
 class _Refining:
     """The work of one process on the front of a study."""
 
     def __init__(
-        self, study: Study, plan: Plan, lease: Lease, on_status: OnStatus, limits: Limits
+        self,
+        study: Study,
+        plan: Plan,
+        lease: Lease,
+        on_status: OnStatus,
+        tell: Callable[[Outlook], None],
+        limits: Limits,
     ) -> None:
         self.study, self.plan = study, plan
-        self.lease, self._on_status = lease, on_status
+        self.lease, self._on_status, self._tell = lease, on_status, tell
         self.limits = limits
         self.candidates = Candidates.of_study(study, self._report)
         self.trained_metrics = [n for n, m in plan.metrics.items() if m.stage == "trained"]
@@ -170,12 +156,15 @@ class _Refining:
         """
         begin = time.monotonic()
         end = begin + seconds
-        front = load_front(self.study)
-        before = len(front.contested)
-        while (reason := self._end(front, end)) is None:
+        choice = self._choose(load_front(self.study))
+        before = len(choice.front.contested)
+        if before:
+            self._tell(choice.outlook(seconds, self._costs()))
+        while (reason := self._end(choice, end)) is None:
             self.lease.check()
-            self._step(front, end)
-            front = load_front(self.study)
+            self._step(choice, end)
+            choice = self._choose(load_front(self.study))
+        front = choice.front
         return Refinement(
             front=front,
             before=before,
@@ -192,86 +181,70 @@ class _Refining:
         self.lease.check_seen()
         self._on_status(event)
 
-    def _end(self, front: Front, end: float) -> End | None:
+    def _choose(self, front: Front) -> Choice:
+        return Choice(
+            front=front,
+            limits=self.limits,
+            device=self.study.device.fingerprint,
+            trained=self.trained_metrics,
+            attempts=self.attempts,
+            untrainable=self.failed,
+        )
+
+    @staticmethod
+    def _end(choice: Choice, end: float) -> End | None:
         """Return the reason for which the refinement ends now, if there is one."""
-        if any(self._work(front).values()):
+        front = choice.front
+        if choice.to_time or choice.to_train:
             return End.TIMEOUT if time.monotonic() >= end else None
-        if any(_flagged(entry, front) for pair in front.contested for entry in pair):
+        names = front.objectives
+        if any(each.metrics[n].flagged for pair in front.contested for each in pair for n in names):
             return End.FLAGGED
-        if front.contested and not _overlapping(front, self._refinable(front)):
+        if front.contested and not choice.is_open:
             return End.NOT_REFINABLE
         return End.TIED if front.contested else End.DECIDED
 
-    @staticmethod
-    def _refinable(front: Front) -> list[str]:
-        """List the objectives that a repeated measurement makes more precise."""
-        refined = {*front.refined_by("re-measure"), *front.refined_by("retrain")}
-        return [name for name in front.objectives if name in refined]
-
-    def _work(self, front: Front) -> dict[str, list[Entry]]:
-        return {"timing": self._to_time(front), "training": self._to_train(front)}
-
-    def _step(self, front: Front, end: float) -> None:
-        """Time or train, whichever took less time so far."""
-        work = {kind: entries for kind, entries in self._work(front).items() if entries}
-        kind = min(work, key=lambda kind: self.spent[kind])
+    def _step(self, choice: Choice, end: float) -> None:
+        """Time or train, whichever decides more pairs per second."""
         begin = time.monotonic()
+        kind = choice.best(self._costs())
         if kind == "timing":
-            self._time(front, self._group(front, work[kind], end - begin))
+            self._time(choice.front, self._group(choice, end - begin))
         else:
-            entry = work[kind][0]
+            entry = choice.to_train[0]
             with subject(f"#{entry.trial}"):
                 self._train(entry)
         self.spent[kind] += time.monotonic() - begin
 
-    def _to_time(self, front: Front) -> list[Entry]:
-        """List the designs to time again, those with the fewest readings first.
-
-        These are contested designs, and designs with flagged values, whether contested or not.
-        """
-        flagged = {
-            entry.id: (entry, self.limits.flagged)
-            for entry in flagged_designs(front, self.study.device.fingerprint)
+    def _costs(self) -> dict[str, float]:
+        """Return the mean seconds of a timing and of a training of one design."""
+        guess = {"timing": self.plan.space.file.measure.budget_seconds, "training": self._trial()}
+        return {
+            kind: self.spent[kind] / self.done[kind] if self.done[kind] else guess[kind]
+            for kind in guess
         }
-        names = [name for name in front.refined_by("re-measure") if name in front.objectives]
-        found = {entry.id: (entry, self.limits.readings) for entry in _overlapping(front, names)}
-        entries = [
-            entry
-            for entry, most in (flagged | found).values()
-            if max(_readings(front, entry), self.attempts[network_of(entry)]) < most
-        ]
-        return sorted(one_per_network(entries), key=lambda entry: _readings(front, entry))
 
-    def _group(self, front: Front, entries: list[Entry], seconds: float) -> list[Entry]:
+    def _trial(self) -> float:
+        """Estimate the seconds of a training by the median time between two trials."""
+        starts = [start for start, _ in load_times(self.study.engine, self.study.row.name).values()]
+        seconds = [(after - before).total_seconds() for before, after in pairwise(starts)]
+        return max(statistics.median(seconds or [SHORTEST]), SHORTEST)
+
+    def _group(self, choice: Choice, seconds: float) -> list[Entry]:
         """Select the designs to time now: as many as there is time for, and the baseline.
 
         All designs are compared with the baseline, so it must have at least as many readings.
         """
-        done = self.done["timing"]
-        each = self.spent["timing"] / done if done else self.plan.space.file.measure.budget_seconds
-        most = min(max(round(seconds / each), 2), self.limits.max_interleaved)
-        chosen, baseline = entries[:most], front.baseline_entry
+        front = choice.front
+        most = min(max(round(seconds / self._costs()["timing"]), 2), self.limits.max_interleaved)
+        chosen, baseline = choice.to_time[:most], front.baseline_entry
         if baseline is None or baseline.device != self.study.device.fingerprint:
             return chosen
         if network_of(baseline) in map(network_of, chosen):
             return chosen
-        if _readings(front, baseline) > min(_readings(front, entry) for entry in chosen):
+        if readings(front, baseline) > min(readings(front, entry) for entry in chosen):
             return chosen
-        return [*chosen[: self.limits.max_interleaved - 1], baseline]
-
-    def _to_train(self, front: Front) -> list[Entry]:
-        """List the designs to train again, those with the fewest seeds first."""
-        names = [name for name in self.trained_metrics if name in front.objectives]
-
-        def seeds(entry: Entry) -> int:
-            return min(entry.metrics[name].seeds for name in names)
-
-        entries = [
-            entry
-            for entry in _overlapping(front, names)
-            if seeds(entry) < self.limits.seeds and entry.id not in self.failed
-        ]
-        return sorted(entries, key=seeds)
+        return [*chosen[: most - 1], baseline]
 
     def _time(self, front: Front, entries: list[Entry]) -> None:
         designs = [design_of(self.plan.space, entry) for entry in entries]
@@ -335,12 +308,6 @@ class _Refining:
                 return plan, seed
 
 
-def _readings(front: Front, entry: Entry) -> int:
-    """Count the readings of the timed metrics of a design; a damaged metric has none."""
-    names = metrics_to_time(front, [entry])
-    return min((entry.metrics[n].readings if n in entry.metrics else 0 for n in names), default=0)
-
-
 def reseeded(space: SearchSpace, seed: int) -> SearchSpace:
     """Return a search space with another training seed.
 
@@ -353,25 +320,3 @@ def reseeded(space: SearchSpace, seed: int) -> SearchSpace:
     """
     training = space.file.train.model_copy(update={"seed": seed})
     return dataclasses.replace(space, file=space.file.model_copy(update={"train": training}))
-
-
-def _overlapping(front: Front, names: Iterable[str]) -> list[Entry]:
-    """List the contested designs with overlapping intervals in a metric, most contested first."""
-    pairs: Counter[str] = Counter()
-    for one, other in front.contested:
-        if any(_overlap(one, other, name) for name in names):
-            pairs.update([one.id, other.id])
-    entries = {entry.id: entry for entry in front.entries}
-    return [entries[design] for design, _ in pairs.most_common()]
-
-
-def _flagged(entry: Entry, front: Front) -> bool:
-    return any(entry.metrics[name].flagged for name in front.objectives)
-
-
-def _overlap(one: Entry, other: Entry, name: str) -> bool:
-    a, b = one.metrics[name], other.metrics[name]
-    # Both have the same deployed network, so further readings cannot separate them.
-    if a.rests_on and a.rests_on == b.rests_on:
-        return False
-    return not (a.exact and b.exact) and a.low <= b.high and b.low <= a.high
