@@ -173,9 +173,10 @@ def test_the_baseline_has_as_many_readings_as_other_designs(storage: str) -> Non
 
     change(storage, worst)
     assert front("quick", storage=storage).membership[baseline] == "no"
-    found = refinement(storage, limits=Limits(readings=3, seeds=1))
-    assert found.before == 1
-    assert readings(storage)[baseline] >= 3
+    found = refinement(storage, limits=Limits(readings=10, seeds=1))
+    assert found.before == 1 and found.timed > 0
+    counts = readings(storage)
+    assert counts[baseline] >= max(counts.values()) - 1 >= 1
 
 
 def test_a_baseline_whose_latency_is_damaged_is_timed_first(tmp_path: Path) -> None:
@@ -341,8 +342,9 @@ def test_dsx_refine_reports_what_it_measured(storage: str, tmp_path: Path) -> No
     before = Counter(row.metric for row in rows(storage, MeasurementRow))
     ended = dsx("refine", "--for", "2s", "--json", folder=tmp_path)
     assert ended.code == 0, ended
-    *_, line = ended.err.splitlines()
-    assert line.startswith("time budget exhausted: 3 contested pairs before, ")
+    first, *lines = ended.err.splitlines()
+    assert "3 contested pairs, of which about " in first
+    (line,) = [line for line in lines if "contested pairs before, " in line]
     assert len(ended.json["designs"]) == 3
     after = Counter(row.metric for row in rows(storage, MeasurementRow))
     said = re.search(r"(\d+) timings and (\d+) trainings", line)
