@@ -1,0 +1,1 @@
+"""Benchmark of searches: the same space searched by dsx and by bare Optuna."""
