@@ -5,10 +5,14 @@ python -m dsx.bench.searching.worker SPACE CONTENDER SEED DESIGNS FILE
 
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
+from dsx import __version__
+from dsx.bench._saved import versions
 from dsx.bench.searching import bare, ours
 from dsx.bench.searching.record import Record
+from dsx.measure import this_device
 from dsx.search import find_metrics
 from dsx.space import SearchSpace, load_space
 
@@ -32,8 +36,11 @@ def run(space: SearchSpace, contender: str, seed: int, designs: int, folder: Pat
     if any(metric.stage in ("projected", "trained") for metric in find_metrics(space).values()):
         space.splits  # noqa: B018
     if contender in ours.SAMPLERS:
-        return ours.run_ours(space, contender, seed, folder, designs)
-    return bare.Bare(space, contender, seed, folder).run(designs)
+        found = ours.run_ours(space, contender, seed, folder, designs)
+    else:
+        found = bare.Bare(space, contender, seed, folder).run(designs)
+    facts = {"device": this_device().fingerprint, "dsx": __version__, **versions(["optuna"])}
+    return replace(found, facts=facts)
 
 
 if __name__ == "__main__":
