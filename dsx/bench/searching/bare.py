@@ -18,7 +18,7 @@ from dsx.bench.searching.trained import accuracy_on_test, keep_weights
 from dsx.measure import Candidate, Metric
 from dsx.process import torch_threads
 from dsx.search import find_metrics
-from dsx.search.sampling.study import quiet_optuna
+from dsx.search.sampling import quiet_optuna
 from dsx.space import Design, SearchSpace
 from dsx.space.options import KEEP_OPTION
 
@@ -137,8 +137,7 @@ class Bare:
                 directions=list(file.objectives.values()),
                 sampler=SAMPLERS[self.contender](self.seed),
             )
-            names = [f"{options.name}/redesign" for options in self.space.slot_options]
-            study.enqueue_trial(dict.fromkeys(names, KEEP_OPTION))
+            study.enqueue_trial(baseline_parameters(self.space))
             samples = 0
             while len(self.found) < designs and samples < MOST_SAMPLES * designs:
                 samples += 1
@@ -156,7 +155,7 @@ class Bare:
 
     def _trial(self, study: optuna.Study) -> None:
         trial = self.clock.stage("sampling", study.ask)
-        design = self.clock.stage("sampling", lambda: self.space.sample(_select(trial)))
+        design = self.clock.stage("sampling", lambda: self.space.sample(select(trial)))
         if design.id in self.known:
             self.repeated += 1
         else:
@@ -209,7 +208,27 @@ class Bare:
         )
 
 
-def _select(trial: Trial) -> Callable[[str, Any], Any]:
+def baseline_parameters(space: SearchSpace) -> dict[str, Any]:
+    """Return the parameters of Optuna with which all slots are unchanged.
+
+    Args:
+        space: The search space.
+
+    Returns:
+        Option by name of the parameter.
+    """
+    return {f"{options.name}/redesign": KEEP_OPTION for options in space.slot_options}
+
+
+def select(trial: Trial) -> Callable[[str, Any], Any]:
+    """Return the function by which a trial of Optuna selects options.
+
+    Args:
+        trial: The trial.
+
+    Returns:
+        Function from the name and the options of a parameter to one of the options.
+    """
     return lambda name, options: trial.suggest_categorical(name, list(options))
 
 

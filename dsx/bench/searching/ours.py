@@ -2,18 +2,18 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from dsx.activity import Kind
 from dsx.analysis import Entry, TrialState
 from dsx.bench.searching.record import Found, Record
-from dsx.bench.searching.trained import accuracy_on_test, keep_weights
+from dsx.bench.searching.trained import accuracy_on_test, design_of, keep_weights
 from dsx.measure import Candidate
 from dsx.search import Progress, search
-from dsx.search.design.selection import design_of
 from dsx.space import SearchSpace
-from dsx.store.studies import Study, load_ends, load_front
+from dsx.store.studies import Study, load_front, load_times
 from dsx.store.weights import Weights
 
 SAMPLERS: Mapping[str, str] = {"dsx screening": "screening", "dsx TPE": "tpe"}
@@ -104,7 +104,8 @@ def run_ours(space: SearchSpace, contender: str, seed: int, folder: Path, design
     )
     follower.note()
     study = Study.open(storage, "bench")
-    front, ends = load_front(study), load_ends(study.engine, "bench")
+    front = load_front(study)
+    ends = {number: end for number, (_, end) in load_times(study.engine, "bench").items()}
     done = sorted((e for e in front.entries if not e.missing), key=lambda e: ends[e.trial])
     return Record(
         space=space.name,
@@ -123,20 +124,19 @@ def run_ours(space: SearchSpace, contender: str, seed: int, folder: Path, design
 def _found(
     space: SearchSpace, study: Study, entry: Entry, at: tuple[float, float], folder: Path
 ) -> Found:
-    design = design_of(space, entry)
-    weights = study.weights.load(entry.id)
-    test = None
-    if weights is not None:
-        candidate = Candidate(space, design)
-        candidate.restore(weights)
-        test = accuracy_on_test(candidate)
-        keep_weights(candidate, folder)
-    return Found(
+    found = Found(
         id=entry.id,
         spec=entry.spec,
         feasible=entry.feasible,
         values={name: value.value for name, value in entry.metrics.items()},
-        test=test,
+        test=None,
         cpu=at[0],
         wall=at[1],
     )
+    weights = study.weights.load(entry.id)
+    if weights is None:
+        return found
+    candidate = Candidate(space, design_of(space, found))
+    candidate.restore(weights)
+    keep_weights(candidate, folder)
+    return replace(found, test=accuracy_on_test(candidate))

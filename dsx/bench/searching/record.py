@@ -89,3 +89,34 @@ class Record:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise WorkFailed(f"{file} cannot be read (delete it): {error}") from error
+
+
+def write_numbers(file: Path, numbers: Mapping[str, float]) -> None:
+    """Write numbers by name as JSON.
+
+    Args:
+        file: Path of the file, which is replaced.
+        numbers: The numbers.
+    """
+    files.make_folder(file.parent)
+    files.write(file, json.dumps(dict(numbers), indent=1), replace=True)
+
+
+def read_numbers(file: Path) -> Mapping[str, float] | None:
+    """Read numbers by name.
+
+    Args:
+        file: Path of the file.
+
+    Returns:
+        The numbers; None if there is no file.
+
+    Raises:
+        WorkFailed: If the file cannot be read.
+    """
+    try:
+        return {str(name): float(value) for name, value in json.loads(file.read_bytes()).items()}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise WorkFailed(f"{file} cannot be read (delete it): {error}") from error

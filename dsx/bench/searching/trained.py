@@ -1,12 +1,28 @@
-"""Trained networks of a search: their weights, and their accuracy on images no search has seen."""
+"""The designs of a record: their weights, and their accuracy on images no search has seen."""
 
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
+from dsx.bench.searching.record import Found
+from dsx.conv import ConvSpec
 from dsx.measure import Candidate
+from dsx.space import Design, SearchSpace
 from dsx.space.weights import state_of
 from dsx.train import predict
+
+
+def design_of(space: SearchSpace, found: Found) -> Design:
+    """Build the design of a record.
+
+    Args:
+        space: The search space.
+        found: The design.
+
+    Returns:
+        The design.
+    """
+    return space.design({name: ConvSpec.from_json(dict(spec)) for name, spec in found.spec.items()})
 
 
 def accuracy_on_test(candidate: Candidate) -> float:
