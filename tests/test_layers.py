@@ -23,7 +23,7 @@ LAYERS = [
 
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 IMPORTERS = {
-    "optuna": ["search/sampling/"],
+    "optuna": ["search/sampling/", "bench/searching/"],
     "optuna_dashboard": ["search/sampling/dashboard.py"],
     "sqlalchemy": ["store/", "search/sampling/"],
     "alembic": ["store/database/"],

@@ -33,7 +33,7 @@ def bench(
         typer.Option(
             "--full",
             help="Measure all cases, which takes hours; each result is saved, and the same "
-            "command resumes an interrupted benchmark (conv only).",
+            "command resumes an interrupted benchmark (conv and search).",
         ),
     ] = False,
     page: Annotated[

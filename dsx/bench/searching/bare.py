@@ -7,6 +7,7 @@ repeated designs from memory, so that only the selection of designs differs.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +170,7 @@ class Bare:
         for stage in [stages[-1], *stages[:-1]] if design.learned else stages:
             for name, metric in self.metrics.items():
                 if metric.stage == stage:
-                    values[name] = self.clock.stage(stage, lambda m=metric: m.read(candidate)).value
+                    values[name] = self.clock.stage(stage, partial(metric.read, candidate)).value
             violated = self._violations(values)
             if design.changed and stage != stages[-1] and max(violated.values(), default=0) > 0:
                 return Answer(values=None, violations=violated)

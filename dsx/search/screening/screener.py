@@ -19,8 +19,6 @@ START = 3
 """Number of very different designs after the baseline; 6 and 12 were worse."""
 START_DESIGNS = 400
 """Number of random designs among which these are selected."""
-START_COST = 0.6
-"""Largest size of these designs in bits, relative to the baseline."""
 RATED = 150
 """Largest number of candidates for which the expected improvement is computed."""
 RATED_SEVERAL = 30
@@ -119,8 +117,6 @@ class Screener:
         """Select a design that is far from those that are known."""
         rows = self.tables.random(START_DESIGNS, rng)
         rows = rows[self.models.feasible(rows)]
-        small = self.tables.costs(rows)[:, 2] < START_COST * self.tables.baseline[2]
-        rows = rows[small] if small.any() else rows
         known = rows_of([*self.designs.values()][1:], len(self.tables.slots))
         rows = self._fresh(rows)
         return farthest(rows, known, self.tables, rng) if len(rows) else None
