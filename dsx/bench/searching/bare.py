@@ -88,7 +88,7 @@ class Clock:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What is known about a design that was evaluated.
+    """The result of the evaluation of a design.
 
     Args:
         values: Values of the objectives; None if the design was rejected.

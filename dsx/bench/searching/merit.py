@@ -1,4 +1,4 @@
-"""How much faster than bare Optuna a search reaches the same hypervolume.
+"""Comparison of the times in which a search and bare Optuna reach the same hypervolume.
 
 All designs of a space and a seed are judged by the same values: latencies that were timed together,
 accuracies on the test split, and counts. The *tight* hypervolume counts only designs that lose at

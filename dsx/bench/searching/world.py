@@ -52,7 +52,7 @@ class World:
 
     Attributes:
         space: The search space.
-        tables: Its tables.
+        tables: Tables of the space.
     """
 
     def __init__(self) -> None:

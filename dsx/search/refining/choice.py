@@ -39,7 +39,7 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Outlook:
-    """What a refinement can be expected to decide.
+    """The number of pairs that a refinement can be expected to decide.
 
     Args:
         contested: Number of contested pairs.
