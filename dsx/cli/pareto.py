@@ -1,5 +1,6 @@
 """dsx pareto: the front of a study."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,14 +14,19 @@ from dsx.cli._options import (
     FormatOption,
     JsonOption,
     MixOption,
+    OwnSpaceOption,
     StorageOption,
     StudyOrFolderArgument,
+    TrustOption,
     chosen_format,
     path_option,
+    permitted_space,
 )
+from dsx.errors import DsxError
 
 if TYPE_CHECKING:
     from dsx.analysis import Front
+    from dsx.search import ModelQuality
     from dsx.store.studies import ProxyReport
 
 ProxiesOption = Annotated[
@@ -29,6 +35,14 @@ ProxiesOption = Annotated[
         "--proxies",
         help="Add the rank correlation of params, FLOPs and bits with the latency measured on "
         "this device; with --plot FILE, also write its plot to FILE with -proxies in its name.",
+    ),
+]
+ModelsOption = Annotated[
+    bool,
+    typer.Option(
+        "--models",
+        help="Add how well the models of the search predict designs that they do not know; with "
+        "--plot FILE.html, also on the page.",
     ),
 ]
 
@@ -50,12 +64,16 @@ def pareto(
     ] = None,
     mix_devices: MixOption = False,
     proxies: ProxiesOption = False,
+    models: ModelsOption = False,
+    space: OwnSpaceOption = None,
+    trust: TrustOption = False,
     storage: StorageOption = DEFAULT_STORAGE,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
     """Show the front of a study: summary, table and plot. Nothing is measured."""
     from dsx.report.front import axes, print_front, print_message
+    from dsx.report.models import model_conditions, models_document, print_models
     from dsx.report.proxies import print_proxies, proxies_document
     from dsx.report.studies import read_pareto
     from dsx.report.text import working
@@ -64,6 +82,8 @@ def pareto(
     _check_writable(plot, proxies)
     with working("reading the study"):
         front, report = read_pareto(study, storage, mix_devices, proxies)
+        found = _models(study, storage, space, trust) if models else []
+    front = replace(front, conditions={**front.conditions, **model_conditions(found)})
     # Unknown metrics are reported before anything is written or printed.
     axes(front, x, y)
     with working("writing plots"):
@@ -76,14 +96,33 @@ def pareto(
         plotted=True,
         x=x,
         y=y,
-        sections={} if report is None else {"proxies": proxies_document(report)},
+        sections={
+            **({} if report is None else {"proxies": proxies_document(report)}),
+            **({"models": models_document(found)} if models else {}),
+        },
     )
     if report is not None and chosen is not Format.JSON:
         typer.echo()
         print_proxies(report, chosen)
+    if found and chosen is not Format.JSON:
+        typer.echo()
+        print_models(found, chosen)
     if written:
         print_message(f"Wrote {', '.join(str(file) for file in written)}")
     end(front, chosen)
+
+
+def _models(
+    study: str | None, storage: str, space: str | None, trust: bool
+) -> "list[ModelQuality]":
+    """Compare the models of a study with its measurements."""
+    from dsx.report.studies import is_folder
+    from dsx.search import model_quality
+
+    if study is not None and is_folder(study):
+        raise DsxError("--models: not possible for an archived study (give a study of a database)")
+    given = permitted_space(space, trust)
+    return model_quality(study, storage=storage, space=given, trust=trust)
 
 
 def _proxies_plot(plot: Path) -> Path:

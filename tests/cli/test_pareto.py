@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,18 @@ def test_proxies_are_a_section_of_every_format(timed: Path, tmp_path: Path) -> N
     assert section.startswith("proxy,target,designs,")
     table = dsx("pareto", "--proxies", folder=timed).out
     assert "role" in table and "ceiling" in table
+
+
+def test_models_are_a_section_of_every_format_and_on_the_page(timed: Path, tmp_path: Path) -> None:
+    page = tmp_path / "front.html"
+    ended = dsx("pareto", "timed", "--models", "--plot", page, "--json", folder=timed)
+    assert ended.code == 0, ended
+    assert {row["metric"] for row in ended.json["models"]} == set(ended.json["objectives"])
+    assert "model of" in page.read_text()
+    table = dsx("pareto", "--models", folder=timed).out
+    assert re.search(r"^metric +model +designs +tau +used", table, flags=re.MULTILINE)
+    ended = dsx("pareto", "--models", "./kept", folder=timed)
+    assert (ended.code, ended.err.startswith("dsx: --models: not possible")) == (2, True)
 
 
 @pytest.mark.parametrize("options", [[], ["--proxies"]])

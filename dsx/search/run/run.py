@@ -88,6 +88,8 @@ class Run:
                 self._time_waiting()
             else:
                 at_random = self._trial(self._ask(at_random))
+        if self.screening is not None:
+            self.notes += self.screening.notes
         if end != End.TIMEOUT:
             self._check_screened()
             self._update_front()

@@ -50,6 +50,7 @@ class LatencyModel:
         self.baseline: float | None = None
         self.times: list[dict[int, FormTimes]] = [{} for _ in tables.slots]
         self._timed: list[tuple[Rows, float]] = []
+        self._noted: list[tuple[Rows, DeploymentFacts]] = []
         self._table: list[Values] | None = None
 
     def note(self, row: Rows, deployed: DeploymentFacts) -> None:
@@ -59,6 +60,7 @@ class LatencyModel:
             row: (slots,) numbers of settings.
             deployed: Facts of the deployed network.
         """
+        self._noted.append((row, deployed))
         for number, known, table in zip(row.tolist(), self.times, self.tables.slots, strict=True):
             found = _times([slot.name for slot in table.options.slots], deployed)
             if number and found is not None:
@@ -107,6 +109,27 @@ class LatencyModel:
             len(own), len(self.tables.slots)
         )
         return rows, np.array([latency for _, latency in own])
+
+    def leave_one_out(self) -> tuple[Values, Values]:
+        """Predict each measured latency from the other designs.
+
+        Returns:
+            (n,) measured and (n,) predicted latencies in milliseconds, without the baseline.
+        """
+        rows, measured = self._measured()
+        predicted = [self._without(row).predict(row[None])[0] for row in rows]
+        return measured, np.array(predicted)
+
+    def _without(self, left_out: Rows) -> "LatencyModel":
+        """Return a model that knows nothing of a design."""
+        other = LatencyModel(self.tables)
+        for row, deployed in self._noted:
+            if (row != left_out).any():
+                other.note(row, deployed)
+        for row, latency in self._timed:
+            if (row != left_out).any():
+                other.add(row, latency)
+        return other
 
     def _factor(self) -> float:
         """Fit the factor of the sum by least squares; without timed designs it is 1."""

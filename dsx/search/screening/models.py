@@ -165,6 +165,26 @@ class Fitted:
 Model = ClosedForm | Timed | Fitted
 
 
+@dataclass(frozen=True, kw_only=True)
+class ModelQuality:
+    """The agreement of a model with measurements.
+
+    Args:
+        metric: Name of the metric.
+        kind: Kind of the model.
+        designs: Number of measured designs to which it is fitted.
+        tau: Rank correlation of readings and their predictions from the other designs; None if it
+            is not fitted, or to too few designs.
+        used: Whether it is used; a model that does not predict is replaced by the mean.
+    """
+
+    metric: str
+    kind: str
+    designs: int
+    tau: float | None
+    used: bool
+
+
 class Models:
     """Models of the metrics on which a search depends.
 
@@ -201,6 +221,25 @@ class Models:
         if name not in self._models:
             self._models[name] = self._fit(name)
         return self._models[name]
+
+    def quality(self, name: str) -> ModelQuality:
+        """Determine how well a metric is predicted.
+
+        Args:
+            name: Name of the metric.
+
+        Returns:
+            The quality of its model.
+        """
+        model, designs = self.model(name), len(having(self.designs, name))
+        if isinstance(model, ClosedForm):
+            kind, found = "closed form", None
+        elif isinstance(model, Timed):
+            kind, found = "times of deployed forms", _agreement(*model.latency.leave_one_out())
+        else:
+            kind, found = "Gaussian process", model.tau
+        ignored = isinstance(model, Fitted) and model.process is None
+        return ModelQuality(metric=name, kind=kind, designs=designs, tau=found, used=not ignored)
 
     @functools.cached_property
     def learned_deviation(self) -> float:
@@ -298,15 +337,16 @@ def fit(tables: Tables, name: str, unit: str, sign: float, designs: Sequence[Kno
     Returns:
         The fitted model.
     """
-    scale, readings = _readings(name, unit, sign, designs)
-    readings = with_hints(readings, _hints(designs))
+    scale, measured = _readings(name, unit, sign, designs)
+    readings = with_hints(measured, _hints(designs))
     usable = np.flatnonzero(~np.isnan(readings.values)).tolist()
     rows = rows_of([designs[place] for place in usable], len(tables.slots))
     centre = float(readings.values[usable].mean())
     process, found = None, None
     if len(usable) >= FEWEST:
         process = Process(tables, rows, readings.values[usable], readings.variances[usable])
-        found = left_out_tau(process, readings.values[usable])
+        # Hints agree with one another, and not only with the metric.
+        found = left_out_tau(process, measured.values[usable])
         if len(usable) >= CHECKED and (found is None or found <= 0):
             process = None
     return Fitted(process=process, scale=scale, sign=sign, constant=centre, tau=found)
@@ -337,17 +377,22 @@ def _hints(designs: Sequence[Known]) -> dict[str, Values]:
     return {name: np.array([each.hints.get(name, np.nan) for each in designs]) for name in names}
 
 
+def _agreement(measured: Values, predicted: Values) -> float | None:
+    """Kendall's tau; None if there are too few values, or constant ones."""
+    if len(measured) < FEWEST or np.ptp(measured) == 0 or np.ptp(predicted) == 0:
+        return None
+    return tau(measured, predicted)
+
+
 def left_out_tau(process: Process, readings: Values) -> float | None:
     """Compare readings with their predictions from the other designs.
 
     Args:
         process: The fitted process.
-        readings: (n,) readings to which it was fitted.
+        readings: (n,) readings; NaN for designs that were not measured.
 
     Returns:
         Kendall's tau; None if the readings or the predictions are constant, or too few.
     """
-    predicted = process.leave_one_out().mean
-    if len(readings) < FEWEST or np.ptp(readings) == 0 or np.ptp(predicted) == 0:
-        return None
-    return tau(readings, predicted)
+    known = ~np.isnan(readings)
+    return _agreement(readings[known], process.leave_one_out().mean[known])

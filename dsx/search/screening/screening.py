@@ -9,7 +9,9 @@ import numpy as np
 from dsx.analysis import DeploymentFacts, TrialState
 from dsx.search.plan import Plan
 from dsx.search.screening.hints import FEWEST
-from dsx.search.screening.history import Known, first_loss, hints_of, reading_of
+from dsx.search.screening.history import Known, first_loss, having, hints_of, reading_of
+from dsx.search.screening.models import CHECKED as CHECKED_FROM
+from dsx.search.screening.models import Fitted, ModelQuality
 from dsx.search.screening.screener import Screener
 from dsx.search.screening.tables import Rows, Tables
 from dsx.space import Design
@@ -114,6 +116,26 @@ class Screening:
                 stopped=outcome.state == TrialState.STOPPED,
             )
         )
+
+    def quality(self) -> list[ModelQuality]:
+        """Determine how well the models predict the objectives.
+
+        Returns:
+            The quality of the model of each objective.
+        """
+        models = self._screener.models
+        return [models.quality(name) for name in models.objectives]
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences about models that are ignored, because they do not predict."""
+        models = self._screener.models
+        return [
+            f"the model of {name} does not predict left-out designs, so that the mean is used"
+            for name in models.objectives
+            if isinstance(model := models.model(name), Fitted)
+            if model.process is None and len(having(models.designs, name)) >= CHECKED_FROM
+        ]
 
     def stops(self, design: Design, losses: Sequence[float], number: int) -> bool:
         """Decide after the first epoch of a training whether it is stopped.

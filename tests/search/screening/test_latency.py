@@ -95,3 +95,14 @@ def test_an_unknown_form_is_not_taken_for_a_saving() -> None:
     name = small().slots[0].options.slots[0].name
     found.note(np.array([3, 0, 0, 0, 0, 0]), DeploymentFacts(forms={name: "grouped"}))
     assert found.times[0] == {}
+
+
+def test_left_out_designs_are_predicted_from_the_others() -> None:
+    found, rows = model(30, timed=29)
+    measured, predicted = found.leave_one_out()
+    assert measured == pytest.approx([latency(row) for row in rows[1:]])
+    assert tau(measured, predicted) > 0.5
+    # Without its own times, a design is predicted less accurately.
+    errors = np.abs(predicted - measured)
+    assert errors.mean() > np.abs(found.predict(rows[1:]) - measured).mean()
+    assert errors.mean() < 0.2 * measured.mean()
