@@ -146,6 +146,23 @@ class Objective:
         found = self.between(these, those)
         return found.low, found.high
 
+    def differ(self, one: int, other: int) -> bool:
+        """Check whether two designs certainly differ, with a large error of flagged values.
+
+        Args:
+            one: Row number of a design.
+            other: Row number of another one.
+
+        Returns:
+            Whether the 95 % interval of the difference excludes 0.
+        """
+        found = self.between(np.array([one]), np.array([other]))
+        low, high, value = (float(part[0, 0]) for part in (found.low, found.high, found.value))
+        if (self.flagged[one] or self.flagged[other]) and self.labels[one] != self.labels[other]:
+            half = half_interval() * float(np.hypot(*self.readings.errors[[one, other]]))
+            low, high = value - half, value + half
+        return not low <= 0 <= high
+
     def between(self, these: Rows, those: Rows) -> Differences:
         """Compare two sets of designs, without regard to flags.
 

@@ -205,16 +205,15 @@ class Front:
             name: Name of the objective.
 
         Returns:
-            Whether the 95 % interval of the difference excludes 0, or both values are exact.
+            Whether both values are exact, or the 95 % interval of the difference excludes 0, in
+            which a flagged value has a large error.
         """
         known = [entry for entry in self.entries if name in entry.metrics]
         objective = Objective(
             estimates=[entry.metrics[name] for entry in known], sign=self._signs[name]
         )
-        first, second = (np.array([known.index(entry)], dtype=np.intp) for entry in (one, other))
-        low, high = objective.bounds(first, second)
         exact = one.metrics[name].exact and other.metrics[name].exact
-        return exact or not (low[0, 0] <= 0 <= high[0, 0])
+        return exact or objective.differ(known.index(one), known.index(other))
 
     @cached_property
     def at_chance(self) -> tuple[str, ...]:

@@ -255,5 +255,7 @@ def test_a_difference_is_decided_if_its_interval_excludes_0() -> None:
     far = front(first, third, **LATENCY)
     # The intervals overlap slightly, but not that of the difference.
     assert far.is_decided(first, third, "latency_ms")
-    noisy = timed(3, 9.0, 0.9, noisy=True)
-    assert not front(first, noisy, **LATENCY).is_decided(first, noisy, "latency_ms")
+    # A flagged value may be wrong by half.
+    for slower, decided in ((1.5, False), (9.0, True)):
+        noisy = timed(3, slower, 0.9, noisy=True)
+        assert front(first, noisy, **LATENCY).is_decided(first, noisy, "latency_ms") is decided
