@@ -30,7 +30,7 @@ def test_without_a_name_the_benchmarks_are_listed(tmp_path: Path) -> None:
 
 def test_an_unknown_benchmark_is_reported(tmp_path: Path) -> None:
     refusal = one_line(dsx("bench", "trian", folder=tmp_path), 2)
-    allowed = "allowed: conv, latency, networks, train"
+    allowed = "allowed: conv, latency, networks, search, train"
     assert refusal == f"no bench called 'trian' ({allowed}). Did you mean 'train'?"
 
 

@@ -26,9 +26,9 @@ FINISHED = Event(kind=Kind.ENDED, end=End.FINISHED)
 # The designs of `search(STATIC, trials=8)`: trial, design, params, flops.
 GOLDEN = [
     (0, "3bc1ea8966e7", 4_934, 48_544),
-    (1, "60cb08d673aa", 1_334, 14_688),
-    (2, "3778a7b72b01", 2_110, 22_944),
-    (3, "8b4d0d7acafa", 2_950, 17_952),
+    (1, "da55a2e7119a", 1_038, 12_608),
+    (2, "224adf2a1990", 3_358, 20_192),
+    (3, "609ef73a32d6", 1_398, 23_552),
     (4, "2d078dd8252b", 582, 5_024),
     (5, "45ad7e5daa9f", 590, 5_536),
     (6, "5ea665c25dad", 598, 5_280),
