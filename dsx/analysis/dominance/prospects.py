@@ -130,14 +130,15 @@ class Prospects:
         one, other = places.reshape(-1, 2).T
         found = objective.between(known, known)
         value = found.value[one, other]
-        error = (found.high - found.low)[one, other] / 2 / half_interval()
+        low, high = found.low[one, other], found.high[one, other]
+        error = (high - low) / 2 / half_interval()
         errors = objective.readings.errors
         flagged = objective.flagged[first] | objective.flagged[second]
         same = objective.labels[first] == objective.labels[second]
         error = np.where(flagged, np.hypot(errors[first], errors[second]), error)
         error = np.where(same, 0.0, error)
-        low, high = (bound[one, other] for bound in objective.bounds(known, known))
-        return value, error, (low <= 0) & (high >= 0) & ~same & (error > 0)
+        undecided = flagged | ((low <= 0) & (high >= 0))
+        return value, error, undecided & ~same & (error > 0)
 
     def chances(self, number: int, first: Values, second: Values) -> Values:
         """Compute the probability that measurements of one objective decide each pair.

@@ -1,7 +1,8 @@
 """A search by dsx, recorded like a search by bare Optuna."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -90,18 +91,18 @@ def run_ours(space: SearchSpace, contender: str, seed: int, folder: Path, design
         The record.
     """
     storage = f"sqlite:///{folder / 'dsx.db'}"
-    # The accuracy on the test split is measured after the search, for all of its designs.
-    Weights.prune = lambda self, designs: None  # type: ignore[method-assign]
     follower = Follower()
-    search(
-        space,
-        study="bench",
-        trials=designs,
-        seed=seed,
-        storage=storage,
-        report=follower.report,
-        sampler=SAMPLERS[contender],
-    )
+    # The accuracy on the test split is measured after the search, for all of its designs.
+    with _all_weights_kept():
+        search(
+            space,
+            study="bench",
+            trials=designs,
+            seed=seed,
+            storage=storage,
+            report=follower.report,
+            sampler=SAMPLERS[contender],
+        )
     follower.note()
     study = Study.open(storage, "bench")
     front = load_front(study)
@@ -119,6 +120,17 @@ def run_ours(space: SearchSpace, contender: str, seed: int, folder: Path, design
         stages=follower.stages,
         repeated=front.outcomes.counts.get(TrialState.REPEATED, 0),
     )
+
+
+@contextmanager
+def _all_weights_kept() -> Iterator[None]:
+    """Keep the weights of designs that are not on the front while the context is active."""
+    prune = Weights.prune
+    Weights.prune = lambda self, designs: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Weights.prune = prune  # type: ignore[method-assign]
 
 
 def _found(

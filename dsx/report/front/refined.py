@@ -6,10 +6,10 @@ from dsx.search import Outlook, Refinement
 
 
 def outlook_notes(outlook: Outlook) -> list[str]:
-    """Describe what a refinement can be expected to decide.
+    """Describe the decisions that a refinement can be expected to make.
 
     Args:
-        outlook: What can be expected.
+        outlook: Expected number of decided pairs.
 
     Returns:
         A line about the time budget, and one about inseparable pairs if there are any.

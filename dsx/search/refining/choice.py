@@ -116,14 +116,12 @@ class Choice:
         first = self.to_time[: self.limits.max_interleaved]
         if any(self._is_flagged(each) and not self._attempts(each) for each in first):
             return "timing"
-        rates = self._rates.get("timing", np.zeros(len(self._row)))
-        timed = (
-            np.mean([rates[self._row[each.id]] for each in first if each.id in self._row] or [0.0])
-            / costs["timing"]
-        )
-        return (
-            "timing" if timed >= self._rates["training"].max() / costs["training"] else "training"
-        )
+        # A design that is not feasible decides nothing.
+        rows = [self._row[entry.id] for entry in first if entry.id in self._row]
+        timed = self._rates["timing"][rows].sum() / len(first) if "timing" in self._rates else 0.0
+        trained = self._rates["training"].max()
+        faster = timed / costs["timing"] >= trained / costs["training"]
+        return "timing" if faster else "training"
 
     def outlook(self, seconds: float, costs: Mapping[str, float]) -> Outlook:
         """Estimate what measurements within a time budget can decide.
@@ -156,9 +154,10 @@ class Choice:
             for kind in self._rates
             for row in np.flatnonzero(self._rates[kind]).tolist()
         )
+        best = {kind: self._best_times(kind) for kind in self._rates}
         left = seconds
         for _, kind, row in options:
-            times = min(int(self._best_times(kind)[row]), int(left / costs[kind]))
+            times = min(int(best[kind][row]), int(left / costs[kind]))
             planned[kind][row] = times
             left -= times * costs[kind]
         return self._hopeful.decided([planned.get(kind) for kind in self._kinds])

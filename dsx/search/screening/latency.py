@@ -121,7 +121,7 @@ class LatencyModel:
         return measured, np.array(predicted)
 
     def _without(self, left_out: Rows) -> "LatencyModel":
-        """Return a model that knows nothing of a design."""
+        """Build the model from the other designs only."""
         other = LatencyModel(self.tables)
         for row, deployed in self._noted:
             if (row != left_out).any():

@@ -241,6 +241,13 @@ class Models:
         ignored = isinstance(model, Fitted) and model.process is None
         return ModelQuality(metric=name, kind=kind, designs=designs, tau=found, used=not ignored)
 
+    @property
+    def ignored(self) -> list[str]:
+        """The objectives whose model does not predict, although many designs are measured."""
+        known = [n for n in self.objectives if len(having(self.designs, n)) >= CHECKED]
+        models = {name: self.model(name) for name in known}
+        return [n for n, m in models.items() if isinstance(m, Fitted) and m.process is None]
+
     @functools.cached_property
     def learned_deviation(self) -> float:
         """Relative deviation of the costs with learned shapes from the expected costs."""
@@ -346,7 +353,7 @@ def fit(tables: Tables, name: str, unit: str, sign: float, designs: Sequence[Kno
     if len(usable) >= FEWEST:
         process = Process(tables, rows, readings.values[usable], readings.variances[usable])
         # Hints agree with one another, and not only with the metric.
-        found = left_out_tau(process, measured.values[usable])
+        found = _left_out_tau(process, measured.values[usable])
         if len(usable) >= CHECKED and (found is None or found <= 0):
             process = None
     return Fitted(process=process, scale=scale, sign=sign, constant=centre, tau=found)
@@ -384,15 +391,7 @@ def _agreement(measured: Values, predicted: Values) -> float | None:
     return tau(measured, predicted)
 
 
-def left_out_tau(process: Process, readings: Values) -> float | None:
-    """Compare readings with their predictions from the other designs.
-
-    Args:
-        process: The fitted process.
-        readings: (n,) readings; NaN for designs that were not measured.
-
-    Returns:
-        Kendall's tau; None if the readings or the predictions are constant, or too few.
-    """
+def _left_out_tau(process: Process, readings: Values) -> float | None:
+    """Kendall's tau of readings (n,), NaN where not measured, and left-out predictions."""
     known = ~np.isnan(readings)
     return _agreement(readings[known], process.leave_one_out().mean[known])

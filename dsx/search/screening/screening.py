@@ -9,9 +9,8 @@ import numpy as np
 from dsx.analysis import DeploymentFacts, TrialState
 from dsx.search.plan import Plan
 from dsx.search.screening.hints import FEWEST
-from dsx.search.screening.history import Known, first_loss, having, hints_of, reading_of
-from dsx.search.screening.models import CHECKED as CHECKED_FROM
-from dsx.search.screening.models import Fitted, ModelQuality
+from dsx.search.screening.history import Known, first_loss, hints_of, reading_of
+from dsx.search.screening.models import ModelQuality
 from dsx.search.screening.screener import Screener
 from dsx.search.screening.tables import Rows, Tables
 from dsx.space import Design
@@ -129,12 +128,9 @@ class Screening:
     @property
     def notes(self) -> list[str]:
         """Sentences about models that are ignored, because they do not predict."""
-        models = self._screener.models
         return [
             f"the model of {name} does not predict left-out designs, so that the mean is used"
-            for name in models.objectives
-            if isinstance(model := models.model(name), Fitted)
-            if model.process is None and len(having(models.designs, name)) >= CHECKED_FROM
+            for name in self._screener.models.ignored
         ]
 
     def stops(self, design: Design, losses: Sequence[float], number: int) -> bool:

@@ -45,7 +45,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def unpaired(row: MeasurementRow) -> None:
-    """Forget the results per example."""
+    """Remove the results per example."""
     row.examples = None
 
 
