@@ -208,12 +208,20 @@ class Front:
             Whether both values are exact, or the 95 % interval of the difference excludes 0, in
             which a flagged value has a large error.
         """
-        known = [entry for entry in self.entries if name in entry.metrics]
-        objective = Objective(
-            estimates=[entry.metrics[name] for entry in known], sign=self._signs[name]
-        )
+        rows, objective = self._measured[name]
         exact = one.metrics[name].exact and other.metrics[name].exact
-        return exact or objective.differ(known.index(one), known.index(other))
+        return exact or objective.differ(rows[one.id], rows[other.id])
+
+    @cached_property
+    def _measured(self) -> Mapping[str, tuple[Mapping[str, int], Objective]]:
+        """The values of all designs by objective, infeasible ones included, with their rows."""
+        found = {}
+        for name, sign in self._signs.items():
+            known = [entry for entry in self.entries if name in entry.metrics]
+            rows = {entry.id: row for row, entry in enumerate(known)}
+            estimates = [entry.metrics[name] for entry in known]
+            found[name] = rows, Objective(estimates=estimates, sign=sign)
+        return found
 
     @cached_property
     def at_chance(self) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """Searches of real spaces, each in a process of its own and saved in the cache folder."""
 
+import hashlib
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from dsx.bench.searching.joint import time_designs
 from dsx.bench.searching.merit import LATENCY, Judge
 from dsx.bench.searching.record import Record, read_numbers, write_numbers
 from dsx.bench.searching.tables import run_rows
+from dsx.bench.searching.worker import facts
 from dsx.errors import WorkFailed
 from dsx.space import SearchSpace, load_space
 
@@ -21,8 +24,9 @@ WORKER = "dsx.bench.searching.worker"
 
 
 def saved() -> Path:
-    """Return the folder of the saved searches."""
-    return user_cache_path("dsx") / "searches"
+    """Return the folder of the searches of this device and these versions."""
+    digest = hashlib.sha256(json.dumps(facts(), sort_keys=True).encode()).hexdigest()
+    return user_cache_path("dsx") / "searches" / digest[:12]
 
 
 def run_contest(contest: Contest, designs: int, report: Report) -> Iterator[Row]:

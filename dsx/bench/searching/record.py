@@ -1,13 +1,15 @@
 """The record of one search: what it measured, and when."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dsx import files
 from dsx.errors import WorkFailed
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,14 +83,20 @@ class Record:
         Raises:
             WorkFailed: If the file cannot be read.
         """
-        try:
-            content = json.loads(file.read_bytes())
-            found = [Found(**each) for each in content.pop("found")]
-            return cls(found=found, **content)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise WorkFailed(f"{file} cannot be read (delete it): {error}") from error
+        return _read(file, _record)
+
+
+def _record(content: dict[str, Any]) -> Record:
+    return Record(found=[Found(**each) for each in content.pop("found")], **content)
+
+
+def _read(file: Path, convert: Callable[[dict[str, Any]], Read]) -> Read | None:
+    try:
+        return convert(json.loads(file.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise WorkFailed(f"{file} cannot be read (delete it): {error}") from error
 
 
 def write_numbers(file: Path, numbers: Mapping[str, float]) -> None:
@@ -114,9 +122,4 @@ def read_numbers(file: Path) -> Mapping[str, float] | None:
     Raises:
         WorkFailed: If the file cannot be read.
     """
-    try:
-        return {str(name): float(value) for name, value in json.loads(file.read_bytes()).items()}
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise WorkFailed(f"{file} cannot be read (delete it): {error}") from error
+    return _read(file, lambda content: {name: float(each) for name, each in content.items()})

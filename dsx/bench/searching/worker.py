@@ -19,6 +19,11 @@ from dsx.space import SearchSpace, load_space
 CONTENDERS = (*bare.SAMPLERS, *ours.SAMPLERS)
 
 
+def facts() -> dict[str, str]:
+    """Return the device and the versions on which a record depends."""
+    return {"device": this_device().fingerprint, "dsx": __version__, **versions(["optuna"])}
+
+
 def run(space: SearchSpace, contender: str, seed: int, designs: int, folder: Path) -> Record:
     """Run one search.
 
@@ -39,8 +44,7 @@ def run(space: SearchSpace, contender: str, seed: int, designs: int, folder: Pat
         found = ours.run_ours(space, contender, seed, folder, designs)
     else:
         found = bare.Bare(space, contender, seed, folder).run(designs)
-    facts = {"device": this_device().fingerprint, "dsx": __version__, **versions(["optuna"])}
-    return replace(found, facts=facts)
+    return replace(found, facts=facts())
 
 
 if __name__ == "__main__":
